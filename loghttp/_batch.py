@@ -1,0 +1,53 @@
+"""Encoded events and batches of them.
+
+Rule: both are values that never change; a batch that must become smaller becomes new batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+EVENT_COST: Final = 250
+"""Bytes that a waiting event occupies besides its body (tracemalloc, CPython 3.11)."""
+
+
+class Event(NamedTuple):
+    """One encoded record. A named tuple, as one is made for every record."""
+
+    body: bytes
+    created: float
+    """The record's own time, seconds since 1970: for telling which records were lost."""
+    born: float
+    """Monotonic seconds when it was encoded: for knowing its age."""
+
+    @property
+    def cost(self) -> int:
+        """Bytes it is taken to occupy in memory."""
+        return EVENT_COST + len(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events that leave in one request."""
+
+    events: tuple[Event, ...]
+    attempts: int = 0
+    """How often it, or a larger batch that it was part of, was sent."""
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [event.body for event in self.events]
+
+    def split(self, hint: int | None = None) -> list[Batch]:
+        """Smaller batches, in order: around the event that the intake named, else halves."""
+        events = self.events
+        if hint is not None and hint < len(events):
+            parts = [events[:hint], events[hint : hint + 1], events[hint + 1 :]]
+        else:
+            middle = len(events) // 2
+            parts = [events[:middle], events[middle:]]
+        return [Batch(part, self.attempts) for part in parts if part]

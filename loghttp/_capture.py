@@ -1,0 +1,277 @@
+"""Takes a record as it is at the moment of logging, so that what was logged is what is sent.
+
+Rule: runs on the program's thread, so it does as little as it can: one shallow copy of the record's
+attributes, and a deep copy only of what could still change. It never raises and never alters the record,
+which other handlers see too. No JSON, no I/O.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import numbers
+from collections import deque
+from collections.abc import Mapping, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from traceback import TracebackException
+from types import NoneType
+from typing import Any, Final
+from uuid import UUID
+
+STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
+"""The attributes that every LogRecord of this Python has; all others are extras."""
+
+FORMATTED: Final = frozenset({"message", "asctime"})
+"""Attributes that an earlier handler's formatter leaves on the record: neither standard nor extras."""
+
+ATOMS: Final = frozenset(
+    {
+        str,
+        int,
+        float,
+        bool,
+        NoneType,
+        bytes,
+        complex,
+        Decimal,
+        Fraction,
+        UUID,
+        datetime,
+        date,
+        time,
+        timedelta,
+    }
+)
+"""Types (not their subclasses) whose values never change: they are kept as they are."""
+
+RECORD_COST: Final = 1_100
+"""Bytes that a waiting record keeps alive besides its texts (tracemalloc, CPython 3.11)."""
+_ITEM_COST: Final = 100  # the same for one item of an extra's container
+
+MAX_DEPTH: Final = 16
+MAX_ITEMS: Final = 1_000
+"""Items copied of one extra, all levels together: a logging call must not copy a database."""
+
+
+class Mark(str):
+    """Text that stands where a value could not be taken as it was, such as `<cycle>`."""
+
+    __slots__ = ()
+
+
+class Captured(logging.LogRecord):
+    """A private copy of a record, on its way to the listener.
+
+    What is loghttp's own is kept in slots, beside the record's attributes and not among them.
+    """
+
+    __slots__ = ("exception", "formatter", "sequence", "size", "text")
+
+    formatter: logging.Formatter | None
+    """The handler's formatter when the record was logged."""
+    text: str | None
+    """What that formatter made of the record on the calling thread; None if it runs on the listener's."""
+    exception: TracebackException | None
+    sequence: int
+    """Given by the buffer that takes the record."""
+    size: int
+    """Bytes that this copy is taken to occupy while it waits."""
+
+
+def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:
+    """A copy of `record` that later changes to its args, its extras or its exception do not reach."""
+    captured: Captured = object.__new__(Captured)
+    captured.__dict__ = attributes = record.__dict__.copy()
+    captured.formatter = formatter
+    captured.text = text
+    captured.exception = None
+    size = RECORD_COST if text is None else RECORD_COST + len(text)
+
+    message = attributes["msg"]
+    if type(message) is str and type(record) is logging.LogRecord:
+        size += len(message)
+        if attributes["args"]:
+            arguments = _size_if_lasting(attributes["args"])
+            size += _format_now(record, attributes) if arguments is None else arguments
+    elif type(message) is dict:
+        attributes["msg"], cost = freeze(message)
+        size += cost
+    else:
+        size += _format_now(record, attributes)
+
+    extras = len(attributes) - len(STANDARD)
+    if extras > 0:
+        size += _freeze_extras(attributes, extras)
+    if attributes["exc_info"]:
+        captured.exception = _snapshot(attributes["exc_info"])
+        attributes["exc_info"] = None  # frames, and every local variable in them, are let go
+        size += 4 * RECORD_COST
+    captured.size = size
+    return captured
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The record's message; where msg and args do not fit, both, and the reason."""
+    try:
+        return str(record.getMessage())
+    except Exception as error:  # noqa: BLE001  any object's __str__ may run here
+        return Mark(f"{safe_text(record.msg)} <args {safe_text(record.args)} do not fit: {safe_text(error)}>")
+
+
+def safe_text(value: object) -> str:
+    """`str(value)`, or a mark where that raises."""
+    try:
+        return str.__str__(str(value))  # a subclass of str is let go: its methods are the user's
+    except Exception as error:  # noqa: BLE001  any object's __str__ may run here
+        return Mark(f"<unprintable {type(value).__name__}: {type(error).__name__}>")
+
+
+def freeze(value: object) -> tuple[Any, int]:
+    """A private copy made of atoms, `Mark`s, dicts and lists; and the bytes it is taken to occupy."""
+    freezer = _Freezer()
+    return freezer.freeze(value, ()), freezer.size
+
+
+def _size_if_lasting(arguments: object) -> int | None:
+    """Bytes of the texts among a record's args if none of them can change, else None."""
+    if type(arguments) is not tuple:
+        return None  # a mapping: "%(name)s"
+    size = 0
+    for argument in arguments:
+        kind = type(argument)
+        if kind is str:
+            size += len(argument)
+        elif kind not in ATOMS:
+            return None
+    return size
+
+
+def _format_now(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
+    attributes["msg"] = message = message_of(record)
+    attributes["args"] = None
+    return len(message)
+
+
+def _freeze_extras(attributes: dict[str, Any], expected: int) -> int:
+    """Replace what could change among the extras; return the bytes they occupy.
+
+    `logging` adds extras after the standard attributes, so they are found from the end; if fewer than
+    expected are found there (a record factory may add its own first), all attributes are looked through.
+    """
+    size = found = 0
+    for name in reversed(attributes):
+        if name in STANDARD:
+            break
+        found += 1
+        size += _freeze_extra(attributes, name)
+    if found < expected:
+        for name in attributes.keys() - STANDARD:
+            size += _freeze_extra(attributes, name)
+    return size
+
+
+def _freeze_extra(attributes: dict[str, Any], name: str) -> int:
+    value = attributes[name]
+    kind = type(value)
+    if kind is str:
+        return len(value)
+    if kind in ATOMS:
+        return _ITEM_COST
+    attributes[name], cost = freeze(value)
+    return cost
+
+
+def _snapshot(exc_info: Any) -> TracebackException | None:
+    """The exception as it is now: its text, notes, causes and line numbers, but no frames.
+
+    Source lines are looked up later, on the listener's thread, for that reads files.
+    """
+    try:
+        kind, value, trace = exc_info
+        return None if kind is None else TracebackException(kind, value, trace, lookup_lines=False, compact=True)
+    except Exception as error:  # noqa: BLE001  properties of a user's exception may run here
+        failure = RuntimeError(f"the exception could not be read: {type(error).__name__}")
+        return TracebackException(RuntimeError, failure, None)
+
+
+class _Freezer:
+    """One deep copy: bounded in depth and number, indifferent to cycles and to what raises."""
+
+    __slots__ = ("_left", "size")
+
+    def __init__(self) -> None:
+        self._left = MAX_ITEMS
+        self.size = 0
+
+    def freeze(self, value: Any, above: tuple[int, ...]) -> Any:
+        """`above`: the ids of the containers around `value`, by which a cycle is known."""
+        self.size += _ITEM_COST
+        kind = type(value)
+        if kind is str:
+            self.size += len(value)
+            return value
+        if kind in ATOMS:
+            return value
+        try:
+            return self._freeze_other(value, above)
+        except Exception as error:  # noqa: BLE001  any method of the user's object may run here
+            return Mark(f"<unreadable {kind.__name__}: {type(error).__name__}>")
+
+    def _freeze_other(self, value: Any, above: tuple[int, ...]) -> Any:
+        if id(value) in above:
+            return Mark("<cycle>")
+        inside = (*above, id(value))
+        if isinstance(value, Enum):
+            return self.freeze(value.value, inside)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+            return self._freeze_mapping(dict(fields), inside)
+        if isinstance(value, Mapping):
+            return self._freeze_mapping(dict(value), inside)
+        if isinstance(value, (list, tuple, Set, deque)):
+            return self._freeze_items(list(value), inside)
+        if isinstance(value, (bytearray, memoryview)):
+            self.size += len(value)
+            return bytes(value)
+        if isinstance(value, numbers.Integral):  # also NumPy's
+            return int(value)
+        if isinstance(value, numbers.Real):
+            return float(value)
+        text = _describe(value)
+        self.size += len(text)
+        return text
+
+    def _freeze_mapping(self, value: dict[Any, Any], above: tuple[int, ...]) -> Any:
+        if len(above) > MAX_DEPTH:
+            return Mark(f"<{len(value)} entries, too deep>")
+        copy: dict[str, Any] = {}
+        for key, item in value.items():
+            if self._left <= 0:
+                copy["<more>"] = Mark(f"<{len(value) - len(copy)} entries left out>")
+                break
+            self._left -= 1
+            copy[key if type(key) is str else safe_text(key)] = self.freeze(item, above)
+        return copy
+
+    def _freeze_items(self, value: list[Any], above: tuple[int, ...]) -> Any:
+        if len(above) > MAX_DEPTH:
+            return Mark(f"<{len(value)} items, too deep>")
+        copy: list[Any] = []
+        for item in value:
+            if self._left <= 0:
+                copy.append(Mark(f"<{len(value) - len(copy)} items left out>"))
+                break
+            self._left -= 1
+            copy.append(self.freeze(item, above))
+        return copy
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {safe_text(value)}"
+    return safe_text(value)

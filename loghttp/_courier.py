@@ -1,0 +1,235 @@
+"""The thread that delivers: what becomes of a batch, by the verdict on each reply.
+
+Rule: a batch leaves this room delivered or dropped with a reason, and only what the intake refused by itself
+is dropped for it. All waits end at once when the handler closes; then each batch has one more attempt.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from loghttp._backoff import Backoff
+from loghttp._batch import Batch, Event
+from loghttp._options import Delivery
+from loghttp._queue import Buffer
+from loghttp._selflog import SelfLog, own_thread
+from loghttp._sender import Sender
+from loghttp._stats import Books
+from loghttp._verdict import (
+    Delivered,
+    Failure,
+    Misconfigured,
+    Refused,
+    Reply,
+    TooLarge,
+    TryLater,
+    Verdict,
+    judge_failure,
+)
+from loghttp.intakes import Intake
+
+_CUT_LEAST: Final = 1_024  # bytes; an event that is too large even so will not be taken at all
+_TRUST: Final = 30  # more than the 13 halvings that lead from a batch of 5,000 to one event
+_TELL_INTERVAL: Final = 10.0  # seconds between two notices of loss, when records are lost all the time
+
+
+class Courier:
+    """Delivers what the buffer hands out, one request at a time and in order."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        intake: Intake,
+        sender: Sender,
+        backoff: Backoff,
+        *,
+        options: Delivery,
+        books: Books,
+        selflog: SelfLog,
+        notice: Callable[[str], Event],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._buffer = buffer
+        self._intake = intake
+        self._sender = sender
+        self._backoff = backoff
+        self._options = options
+        self._books = books
+        self._selflog = selflog
+        self._notice = notice
+        self._clock = clock
+        self._told = float("-inf")  # when the intake was last told of losses
+        self.thread: threading.Thread | None = None
+        self.deadline: float | None = None
+        """When closing: the moment, by the clock, after which nothing more is sent. Set by the closing thread."""
+
+    def start(self) -> None:
+        if self.thread is None:
+            thread = threading.Thread(target=self.run, name="loghttp-courier", daemon=True)
+            thread.start()
+            self.thread = thread
+
+    def stop(self, timeout: float = 0.0) -> None:
+        """Wait until all has been delivered or given up, for `timeout` seconds."""
+        if self.thread is not None:
+            self.thread.join(max(0.0, timeout))
+
+    def run(self) -> None:
+        with own_thread():
+            while (events := self._buffer.take_events()) is not None:
+                try:
+                    self._deliver(Batch(tuple(events)))
+                    self._tell_losses()
+                except BaseException:  # noqa: BLE001  a fault of our own: the batch is lost, the thread is not
+                    self._selflog.broke("a batch could not be handled")
+                    self._buffer.lose_in_hand()
+            self._sender.reset()
+
+    # ---- the verdict table
+
+    def _deliver(self, batch: Batch) -> None:
+        pieces = [batch]  # the last one is sent next
+        suspects: list[Event] = []  # refused alone, while nothing has shown that others are taken
+        trust = 0  # refusals that may still count against single events; each success renews it
+        refuses_all = False
+        while pieces:
+            piece = pieces.pop()
+            verdict = self._send(piece)
+            piece = Batch(piece.events, piece.attempts + 1)
+            match verdict:
+                case Delivered(taken):
+                    self._delivered(piece, taken)
+                    self._buffer.dropped(suspects, "refused")
+                    suspects, trust, refuses_all = [], _TRUST, False
+                case TryLater() | Misconfigured():
+                    pieces += self._wait(piece, verdict)
+                case TooLarge():
+                    pieces += reversed(self._smaller(piece))
+                case Refused(reason, hint):
+                    ask = refuses_all or bool(suspects)
+                    if len(piece) > 1:
+                        pieces += reversed(self._split(piece, hint))
+                    elif trust:
+                        self._buffer.dropped(piece.events, "refused")
+                    else:
+                        suspects += piece.events
+                    trust = max(0, trust - 1)
+                    if trust or not (ask or (suspects and not pieces)):
+                        continue
+                    # Bad events, or an intake that refuses everything? An event of our own tells.
+                    answer = self._ask(reason)
+                    if isinstance(answer, Delivered):
+                        self._buffer.dropped(suspects, "refused")
+                        suspects, trust, refuses_all = [], _TRUST, False
+                        continue
+                    if isinstance(answer, Refused | TooLarge):
+                        answer = Misconfigured(
+                            reason, "the intake refuses every event: check url, endpoint, index, sourcetype"
+                        )
+                    whole = Batch(_in_order(pieces, suspects), piece.attempts)
+                    pieces, suspects, refuses_all = self._wait(whole, answer), [], True
+
+    def _send(self, batch: Batch) -> Verdict:
+        """One attempt. A fault in an intake's own code holds the batch back; it does not lose it."""
+        within = None if self.deadline is None else self.deadline - self._clock()
+        if within is not None and within <= 0:
+            return TryLater("close_timeout is over")
+        try:
+            request = self._intake.request(batch.bodies)
+            outcome = self._sender.send(request, within)
+            self._count(batch.attempts > 0)
+            if isinstance(outcome, Failure) and outcome.kind == "stale":
+                outcome = self._sender.send(request, within)  # it was never received: no wait, no duplicate
+                self._count(True)
+            verdict = self._intake.judge(outcome) if isinstance(outcome, Reply) else judge_failure(outcome)
+        except Exception as error:  # noqa: BLE001  see above
+            self._selflog.broke("an intake's own code raised")
+            verdict = TryLater(f"{type(error).__name__} in loghttp")
+        if not isinstance(verdict, Delivered):
+            self._books.last_error = verdict.reason
+        return verdict
+
+    def _count(self, again: bool) -> None:
+        with self._books.lock:
+            self._books.requests += 1
+            self._books.retries += again
+            self._books.bytes_sent += self._sender.bytes_sent
+
+    def _delivered(self, batch: Batch, taken: int | None) -> None:
+        """Enter a success; what the intake did not take of it is lost, and is not sent again."""
+        number = len(batch) if taken is None else min(taken, len(batch))
+        self._buffer.delivered(batch.events[:number])
+        if number < len(batch):
+            self._books.last_error = f"the intake took {number} of {len(batch)} events"
+            self._buffer.dropped(batch.events[number:], "intake_rejected")
+        self._backoff.succeeded()
+        self._selflog.delivered()
+
+    def _wait(self, batch: Batch, verdict: TryLater | Misconfigured) -> list[Batch]:
+        """Wait before the next attempt; what is then left to send, without what is expired or given up."""
+        if self._buffer.closing.is_set():
+            self._buffer.dropped(batch.events, "shutdown")
+            return []
+        if isinstance(verdict, TryLater):
+            self._selflog.not_delivered("later", verdict.reason, "it is tried again")
+            self._buffer.pause(self._backoff.failed(verdict.after), at_least=verdict.after or 0.0)
+        else:
+            self._selflog.not_delivered("misconfigured", verdict.reason, verdict.advice)
+            self._buffer.pause(self._backoff.slow())
+        return self._unexpired(batch)
+
+    def _unexpired(self, batch: Batch) -> list[Batch]:
+        retry_for = self._options.retry_for
+        if retry_for is None:
+            return [batch]
+        born_since = self._clock() - retry_for
+        self._buffer.dropped([event for event in batch.events if event.born < born_since], "expired")
+        rest = tuple(event for event in batch.events if event.born >= born_since)
+        return [Batch(rest, batch.attempts)] if rest else []
+
+    def _split(self, batch: Batch, hint: int | None = None) -> list[Batch]:
+        with self._books.lock:
+            self._books.splits += 1
+        return batch.split(hint)
+
+    def _smaller(self, batch: Batch) -> list[Batch]:
+        if len(batch) > 1:
+            return self._split(batch)
+        event = batch.events[0]
+        limit = len(event.body) // 2
+        body = self._intake.cut(event.body, limit) if limit >= _CUT_LEAST else None
+        if body is None or len(body) >= len(event.body):
+            self._buffer.dropped(batch.events, "too_large")
+            return []
+        return [Batch((self._buffer.exchanged(event, event._replace(body=body)),), batch.attempts)]
+
+    # ---- events of our own, which are in no book
+
+    def _ask(self, reason: str) -> Verdict:
+        return self._send(
+            Batch((self._notice(f"loghttp asks if this intake takes events, for it refused one: {reason}"),))
+        )
+
+    def _tell_losses(self) -> None:
+        """When delivery works, tell the intake how many records were lost, why, and between which times."""
+        if self._backoff.failures or not self._books.untold_intake.counts:
+            return
+        now = self._clock()
+        if now - self._told < _TELL_INTERVAL and not self._buffer.closing.is_set():
+            return
+        losses = self._books.take_untold_intake()
+        verdict = self._send(Batch((self._notice(f"loghttp: {losses}"),)))
+        if isinstance(verdict, Delivered):
+            self._told = now
+        elif isinstance(verdict, TryLater | Misconfigured):
+            with self._books.lock:
+                self._books.untold_intake.merge(losses)
+
+
+def _in_order(pieces: Sequence[Batch], suspects: Sequence[Event]) -> tuple[Event, ...]:
+    """What is still to be delivered, oldest first."""
+    waiting = [event for piece in pieces for event in piece.events]
+    return tuple(sorted([*suspects, *waiting], key=lambda event: event.born))

@@ -1,0 +1,166 @@
+"""Makes strict JSON of whatever was logged.
+
+Rule: every value comes out as JSON that the strictest server reads (RFC 8259, and I-JSON, RFC 7493, section
+2): no NaN, no lone surrogate, no integer over 64 bit. What had to be changed for that is named in a `notes`
+list. Runs on the listener's thread, on private copies; pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from enum import Enum
+from math import isfinite
+from typing import Any, Final
+
+from loghttp._capture import Mark, safe_text
+
+REDACTED: Final = "[redacted]"
+EMPTY: Final = "(empty message)"
+"""Stands for a message without text, which strict servers refuse."""
+
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1  # what every server's signed 64 bit holds
+
+Dumps = Callable[[Any], bytes]
+
+
+def _json_dumps() -> Dumps:
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+    return lambda value: encode(value).encode()
+
+
+def _orjson_dumps() -> Dumps:
+    from orjson import OPT_PASSTHROUGH_SUBCLASS, dumps  # noqa: PLC0415  the `fast` extra
+
+    # orjson's result keeps a buffer of up to ten times its length alive; a copy lets it go.
+    return lambda value: bytes(memoryview(dumps(value, None, OPT_PASSTHROUGH_SUBCLASS)))
+
+
+def _fastest_dumps() -> Dumps:
+    try:
+        return _orjson_dumps()
+    except ImportError:
+        return _json_dumps()
+
+
+dumps: Final = _fastest_dumps()
+"""Compact UTF-8 JSON of a value that `scalar`, `nest` or `flatten` has been through."""
+
+
+def text(value: str, name: str, notes: list[str]) -> str:
+    """`value` as text that UTF-8 can carry: a lone surrogate becomes its escape, such as `\\udc80`."""
+    if value.isascii():  # a flag that CPython keeps, so nearly always this is all there is to do
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        notes.append(name)
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def scalar(value: Any, name: str, notes: list[str]) -> str | int | float | bool | None:
+    """One atom (see `_capture.ATOMS`) as a JSON scalar; numbers that JSON cannot carry become text."""
+    kind = type(value)
+    if kind is str:
+        return text(value, name, notes)
+    if kind is bool or value is None:
+        return value  # type: ignore[no-any-return]
+    if kind is int:
+        if _INT_MIN <= value <= _INT_MAX:
+            return value  # type: ignore[no-any-return]
+        notes.append(name)
+        return _big_int(value)
+    if kind is float:
+        if isfinite(value):
+            return value  # type: ignore[no-any-return]
+        notes.append(name)
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if kind is Mark:
+        notes.append(name)
+    return text(_plain_text(value), name, notes)
+
+
+def _big_int(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # over 4,300 digits (sys.set_int_max_str_digits)
+        return hex(value)
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return str.__str__(value)
+    if hasattr(value, "isoformat"):  # datetime, date, time
+        return str(value.isoformat())
+    return safe_text(value.value if isinstance(value, Enum) else value)
+
+
+def nest(value: Any, name: str, notes: list[str], redact: Collection[str] = ()) -> Any:
+    """A frozen value as JSON that keeps its dicts and lists."""
+    if type(value) is dict:
+        return {
+            text(key, name, notes): REDACTED
+            if redact and key.lower() in redact
+            else nest(item, f"{name}.{key}" if name else key, notes, redact)
+            for key, item in value.items()
+        }
+    if type(value) is list:
+        return [nest(item, name, notes, redact) for item in value]
+    return scalar(value, name, notes)
+
+
+def flatten(value: Any, name: str, notes: list[str], redact: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """A frozen value as (dotted name, scalar) pairs, for intakes that take flat fields only.
+
+    `{"user": {"id": 7}}` gives `user.id`. A list of scalars stays one readable value, its JSON text; a list
+    that holds more is numbered as LogScale numbers arrays, `items[0].id`. None gives nothing: a field that
+    is absent is what null means there.
+    """
+    if redact and name.rpartition(".")[2].lower() in redact:
+        yield name, REDACTED
+    elif type(value) is dict:
+        for key, item in value.items():
+            yield from flatten(item, f"{name}.{text(key, name, notes)}", notes, redact)
+    elif type(value) is list:
+        if any(type(item) in (dict, list) for item in value):
+            for index, item in enumerate(value):
+                yield from flatten(item, f"{name}[{index}]", notes, redact)
+        else:
+            yield name, dumps([scalar(item, name, notes) for item in value]).decode()
+    elif value is not None:
+        yield name, scalar(value, name, notes)
+
+
+def fit(document: Any, limit: int) -> bytes | None:
+    """`document` as JSON of at most `limit` bytes: its longest texts are cut, with a mark. None: cannot be."""
+    for _ in range(64):  # each round cuts the longest text; a document has few long ones
+        body = dumps(document)
+        excess = len(body) - limit
+        if excess <= 0:
+            return body
+        holder, key, longest = _longest_text(document, None, None)
+        if holder is None or len(longest) <= len(_cut_mark(0)) * 2:
+            return None
+        occupied = len(dumps(longest))
+        keep = max(0, int(len(longest) * (1 - (excess + 64) / occupied)) if occupied > excess + 64 else 0)
+        holder[key] = longest[:keep] + _cut_mark(len(longest) - keep)
+    return None
+
+
+def _cut_mark(characters: int) -> str:
+    return f"… [cut by loghttp: {characters} characters left out]"
+
+
+def _longest_text(value: Any, holder: Any, key: Any) -> tuple[Any, Any, str]:
+    if type(value) is str:
+        return holder, key, value
+    found: tuple[Any, Any, str] = (None, None, "")
+    items = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
+    for inner_key, item in items:
+        candidate = _longest_text(item, value, inner_key)
+        if len(candidate[2]) > len(found[2]):
+            found = candidate
+    return found

@@ -1,0 +1,174 @@
+"""The only door for the program's threads: filter, capture, put.
+
+Rule: nothing is raised into the program and nothing waits, except `close` and `flush` until their deadline,
+and `overflow="block"` where the user chose it. `Handler.lock` is never taken: `logging.shutdown` and
+`dictConfig` hold locks while they close handlers, which our own threads may need (cpython#91555).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import Any
+
+from loghttp._capture import capture
+from loghttp._checks import level as checked_level
+from loghttp._entry import Reader
+from loghttp._line import Line, forget_lines
+from loghttp._options import Delivery
+from loghttp._selflog import forget_threads, is_own, on_own_thread
+from loghttp._stats import Books, Stats
+from loghttp.intakes import Intake
+
+_handlers: weakref.WeakSet[HTTPHandler] = weakref.WeakSet()
+
+_PATIENCE: float = 1.0  # seconds after a flush in vain in which `close` does not wait once more
+
+
+class HTTPHandler(logging.Handler):
+    """What both handlers are: a `logging.Handler` in front of a line to one intake."""
+
+    def __init__(self, intake: Intake, reader: Reader, options: Delivery, level: int | str) -> None:
+        super().__init__(checked_level("level", level))
+        self._intake = intake
+        self._reader = reader
+        self._options = options
+        self._flushed_in_vain = float("-inf")
+        self._let_go = weakref.finalize(self, int)
+        self._begin()
+        _handlers.add(self)
+
+    def _begin(self) -> None:
+        """Start afresh: in a new process after a fork, and when the handler is made."""
+        self._opening = threading.RLock()  # held while a closed line is replaced
+        self._books = Books()
+        self._line = self._new_line()
+
+    def _new_line(self) -> Line:
+        handler = weakref.ref(self)  # the line's threads must not keep a handler alive that nobody holds
+
+        def handle_error(record: logging.LogRecord) -> None:
+            if (alive := handler()) is not None:
+                alive.handleError(record)
+
+        line = Line(
+            who=type(self).__name__,
+            intake=self._intake,
+            reader=self._reader,
+            options=self._options,
+            books=self._books,
+            handle_error=handle_error,
+        )
+        self._let_go.detach()
+        self._let_go = weakref.finalize(self, line.buffer.close)  # ... and end when it goes
+        self._let_go.atexit = False
+        return line
+
+    # ---- logging's interface
+
+    @property
+    def formatter(self) -> logging.Formatter | None:
+        """The formatter, or None for loghttp's own; see the README for what runs on which thread."""
+        return self._formatter
+
+    @formatter.setter
+    def formatter(self, formatter: logging.Formatter | None) -> None:
+        self._formatter = formatter
+        # A user's own subclass may read request context (Flask's documented RequestFormatter does), which
+        # exists on the calling thread only; the well-known classes read nothing but the record.
+        known = formatter is None or type(formatter) is logging.Formatter
+        self._formats_here = not (known or type(formatter).__module__.startswith("pythonjsonlogger."))
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and take in a record, without a lock; returns whether the filters let it pass."""
+        if is_own(record):
+            return False
+        if self.filters:
+            try:
+                passed: Any = self.filter(record)
+            except Exception:  # noqa: BLE001  as in `emit`: a user's filter must not break the program
+                self._lose(record)
+                return False
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another in its place
+                record = passed
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in a record: captured as it is now, sent later. Never raises."""
+        try:
+            formatter = self._formatter
+            text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
+            captured = capture(record, formatter, text)
+        except Exception:  # noqa: BLE001  a user's formatter, or a LogRecord that lacks what all have
+            self._lose(record)
+            return
+        line = self._line
+        while not line.put(captured):
+            line = self._reopen()
+        if not line.started:
+            line.start()
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # says more than None
+        """Wait until every record accepted before this call is delivered or dropped.
+
+        `timeout` is in seconds; None stands for `close_timeout`, because `logging.shutdown` calls `flush()`
+        and the end of a program must not wait for an intake that is down. Returns False when time was up.
+        """
+        line = self._line
+        if not line.started:
+            return self.stats().pending == 0
+        if on_own_thread():
+            return False  # it would wait for itself
+        marker = line.mark()
+        marker.passed.wait(self._options.close_timeout if timeout is None else max(0.0, timeout))
+        if not marker.in_time and timeout is None:
+            self._flushed_in_vain = time.monotonic()
+        return marker.in_time
+
+    def close(self) -> None:
+        """Deliver what is pending, for at most `close_timeout` seconds; what then remains is counted as dropped.
+
+        A record logged after this opens the handler again.
+        """
+        just_waited = time.monotonic() - self._flushed_in_vain < _PATIENCE
+        self._line.close(0.0 if just_waited else self._options.close_timeout)
+        super().close()
+
+    def stats(self) -> Stats:
+        """The books, as a snapshot. `repr(handler.stats())` is made to be read."""
+        return self._books.stats()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._intake.url} ({logging.getLevelName(self.level)})>"
+
+    # ---- within
+
+    def _lose(self, record: logging.LogRecord) -> None:
+        """A user's filter or formatter raised: logging's own way of telling it, and the books."""
+        created = getattr(record, "created", None)
+        self._books.never_left(created if type(created) is float else time.time())
+        self.handleError(record)
+
+    def _reopen(self) -> Line:
+        with self._opening:
+            if self._line.closed:
+                self._line = self._new_line()
+            return self._line
+
+
+def _start_afresh_in_child() -> None:
+    """After a fork: the parent's records are sent by the parent alone, and its locks may be held for ever."""
+    forget_threads()
+    forget_lines()
+    for handler in list(_handlers):
+        handler._begin()
+
+
+os.register_at_fork(after_in_child=_start_afresh_in_child)

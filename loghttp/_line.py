@@ -1,0 +1,170 @@
+"""The line a record walks, put together: buffer, listener, courier; opened once and closed once.
+
+Rule: everything is built here, in one place, and everything that ends is ended here: by `close()`, at
+interpreter exit, and at the end of a `multiprocessing` child, always within a deadline.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from functools import partial
+
+from loghttp._backoff import Backoff
+from loghttp._capture import Captured
+from loghttp._courier import Courier
+from loghttp._entry import Reader
+from loghttp._listener import HandleError, Listener, notice
+from loghttp._options import Delivery
+from loghttp._queue import Buffer, Marker
+from loghttp._selflog import SelfLog, last_words
+from loghttp._sender import Sender
+from loghttp._stats import Books
+from loghttp.intakes import Intake
+
+_open_lines: set[Line] = set()
+_exit_began: float | None = None  # monotonic seconds; from then on no thread is started
+_hooked_pid: int | None = None
+
+
+class Line:
+    """One handler's line. Its threads start with the first record; after `close` a new line is needed."""
+
+    def __init__(
+        self,
+        *,
+        who: str,
+        intake: Intake,
+        reader: Reader,
+        options: Delivery,
+        books: Books,
+        handle_error: HandleError,
+    ) -> None:
+        self._who = who
+        self._books = books
+        self._options = options
+        selflog = SelfLog(who, books)
+        self.buffer = Buffer(books, options)
+        self._listener = Listener(
+            self.buffer,
+            reader,
+            intake,
+            books=books,
+            selflog=selflog,
+            flush_level=options.flush_level,
+            handle_error=handle_error,
+        )
+        self._courier = Courier(
+            self.buffer,
+            intake,
+            Sender(options, intake.secrets),
+            Backoff(options.retry_wait_max),
+            options=options,
+            books=books,
+            selflog=selflog,
+            notice=partial(notice, intake=intake),
+        )
+        self._lifecycle = threading.RLock()  # held while threads are started, so that only one starts them
+        self._lost_before = 0
+        self.started = False
+
+    def put(self, record: Captured) -> bool:
+        """Take a record in. False: this line has been closed."""
+        return self.buffer.put(record)
+
+    def mark(self) -> Marker:
+        return self.buffer.mark()
+
+    @property
+    def closed(self) -> bool:
+        return self.buffer.closing.is_set()
+
+    def start(self) -> None:
+        """Start the threads; where none can be started any more, deliver on this one, within the deadline."""
+        with self._lifecycle:
+            if self.started or self.closed:
+                return None
+            self.started = True
+            _open_lines.add(self)
+            if _exit_began is not None:
+                return self._finish_here(_exit_began + self._options.close_timeout)
+            _hook_multiprocessing()
+            try:
+                self._listener.start()
+                self._courier.start()
+            except RuntimeError as error:
+                if "shutdown" not in str(error):
+                    self.started = False  # the system's limit of threads: the next record tries again
+                    return None
+                # From 3.12 on no thread starts once the interpreter is going down (opentelemetry-python#4752).
+                self._finish_here(time.monotonic() + self._options.close_timeout)
+        return None
+
+    def begin_close(self, deadline: float) -> None:
+        """Let no more records in and end all waits; returns at once."""
+        self._lost_before = self._books.dropped.get("shutdown", 0)
+        self._courier.deadline = deadline
+        self.buffer.close()
+
+    def finish_close(self, deadline: float) -> None:
+        """Wait until the threads are done, not beyond `deadline`; what remains is lost, and told on stderr."""
+        if threading.current_thread() in (self._listener.thread, self._courier.thread):
+            return  # closed by a record's own __str__, say: the threads end by themselves
+        self._listener.stop(deadline - time.monotonic())
+        self._courier.stop(deadline - time.monotonic())
+        self.buffer.abandon()
+        _open_lines.discard(self)
+        lost = self._books.dropped.get("shutdown", 0) - self._lost_before
+        if lost:
+            records = "1 record was" if lost == 1 else f"{lost} records were"
+            last_words(f"{self._who}: {records} lost at shutdown; last error: {self._books.last_error}")
+
+    def close(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        self.begin_close(deadline)
+        self.finish_close(deadline)
+
+    def _finish_here(self, deadline: float) -> None:
+        self.begin_close(deadline)
+        if not sys.is_finalizing():  # later there is no module left to send with
+            self._listener.run()
+            self._courier.run()
+        self.finish_close(deadline)
+
+
+def close_all() -> None:
+    """Close every open line, all of them within the longest `close_timeout` among them."""
+    global _exit_began  # noqa: PLW0603  the process ends once
+    _exit_began = time.monotonic()
+    lines = list(_open_lines)
+    deadlines = [_exit_began + line._options.close_timeout for line in lines]
+    for line, deadline in zip(lines, deadlines, strict=True):
+        line.begin_close(deadline)
+    for line, deadline in zip(lines, deadlines, strict=True):
+        line.finish_close(deadline)
+
+
+def forget_lines() -> None:
+    """In a forked child: the lines are the parent's, and so is what waits in them."""
+    global _exit_began  # noqa: PLW0603
+    _open_lines.clear()
+    _exit_began = None
+
+
+def _hook_multiprocessing() -> None:
+    """A multiprocessing child ends by `os._exit`, without `atexit`; what it runs are its finalizers."""
+    global _hooked_pid  # noqa: PLW0603
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is None or process is None or process.parent_process() is None or _hooked_pid == os.getpid():
+        return
+    _hooked_pid = os.getpid()
+    util.Finalize(None, close_all, exitpriority=-100)  # negative: after the program's own finalizers
+
+
+# Registered when loghttp is imported, so it runs after the callbacks of what is imported later (which may
+# log), and before `logging.shutdown`.
+atexit.register(close_all)

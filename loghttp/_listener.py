@@ -1,0 +1,105 @@
+"""The thread that turns records into events.
+
+Rule: it always drains. A record becomes bytes within milliseconds, so that nothing of the program's objects
+is kept alive; it waits for nothing but records, never dies, and never logs through our handlers.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from loghttp._batch import Event
+from loghttp._capture import Captured
+from loghttp._entry import Entry, Reader
+from loghttp._queue import Buffer, Marker
+from loghttp._selflog import SelfLog, own_thread
+from loghttp._stats import Books
+from loghttp.intakes import Intake
+
+HandleError = Callable[[logging.LogRecord], None]
+
+
+class Listener(logging.handlers.QueueListener):
+    """The standard library's QueueListener, its loop bound to a `Buffer` instead of to other handlers.
+
+    `start()`, `stop()` and the daemon thread are as documented there; `run()` does the same work on the
+    calling thread, for the time at exit when no thread can be started any more.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        reader: Reader,
+        intake: Intake,
+        *,
+        books: Books,
+        selflog: SelfLog,
+        flush_level: int,
+        handle_error: HandleError,
+    ) -> None:
+        super().__init__(buffer)  # type: ignore[arg-type]  # not a queue.Queue: `dequeue` is overridden
+        self._buffer = buffer
+        self._reader = reader
+        self._intake = intake
+        self._books = books
+        self._selflog = selflog
+        self._flush_level = flush_level
+        self._handle_error = handle_error
+
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self.thread is None:
+            thread = threading.Thread(target=self.run, name="loghttp-listener", daemon=True)
+            thread.start()
+            self.thread = thread
+
+    def stop(self, timeout: float = 0.0) -> None:
+        """Wait until the last record has been passed on; `Buffer.close` tells the thread which one that is."""
+        if self.thread is not None:
+            self.thread.join(max(0.0, timeout))
+
+    def run(self) -> None:
+        with own_thread():
+            while (burst := self._buffer.take_records()) is not None:
+                for item in burst:
+                    if isinstance(item, Marker):
+                        self._buffer.pass_marker(item)
+                    else:
+                        self.handle(item)
+                self._selflog.lost()
+
+    def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer
+        """Encode one record and pass it on; one that cannot be encoded is entered as lost."""
+        event = None
+        try:
+            event = self._encode(record)
+        except BaseException:  # noqa: BLE001  whatever a user's object raises, this thread lives
+            self._books.drop("encoding", 1, _time_of(record), _time_of(record))
+            self._selflog.broke("a record could not be encoded")
+        self._buffer.put_event(event, record.size, urgent=event is not None and record.levelno >= self._flush_level)
+
+    def _encode(self, record: Captured) -> Event | None:
+        try:
+            entry = self._reader.read(record)
+        except Exception:  # noqa: BLE001  a user's formatter raised: as logging does
+            self._books.drop("encoding", 1, _time_of(record), _time_of(record))
+            self._handle_error(record)
+            return None
+        return Event(self._intake.shape(entry), entry.created, time.monotonic())
+
+
+def _time_of(record: logging.LogRecord) -> float:
+    created: Any = record.created
+    return created if type(created) is float and 0 <= created < 2**37 else time.time()
+
+
+def notice(text: str, intake: Intake) -> Event:
+    """An event of loghttp's own, such as the one that tells the intake of lost records."""
+    entry = Entry(time.time(), text, {"level": "ERROR", "logger": "loghttp"})
+    return Event(intake.shape(entry), entry.created, time.monotonic())

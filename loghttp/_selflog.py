@@ -1,0 +1,114 @@
+"""How loghttp speaks of its own trouble: on the logger named `loghttp`, and at exit on stderr.
+
+Rule: WARNING = not delivered yet, nothing lost; ERROR = lost, with the number and what to do; at most one
+line a minute of each kind; one INFO when delivery is back. Only our own threads speak, so the program never
+waits for a console here, and our own handlers never deliver these lines (they would feed themselves).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from loghttp._stats import DROP_REASONS, Books
+
+LOGGER_NAME: Final = "loghttp"
+INTERVAL: Final = 60.0
+"""Seconds between two lines of one kind."""
+
+_logger = logging.getLogger(LOGGER_NAME)
+_logger.addHandler(logging.NullHandler())
+
+_own_threads: set[int] = set()
+
+
+class own_thread:  # noqa: N801  a context manager reads as a word
+    """While it is entered, what this thread logs is ours and our handlers refuse it.
+
+    Our threads call requests and urllib3, which log at DEBUG: taken in, each POST would make records for
+    the next one (axiom-py#23), and hiding urllib3 from the whole program would be worse (seqlog#89).
+    """
+
+    def __enter__(self) -> None:
+        _own_threads.add(threading.get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        _own_threads.discard(threading.get_ident())
+
+
+def is_own(record: logging.LogRecord, _ident: Callable[[], int] = threading.get_ident) -> bool:
+    """Is this a record of loghttp's own doing? Cheap, lock-free: the first question of every `handle()`."""
+    return _ident() in _own_threads or record.name == LOGGER_NAME
+
+
+def on_own_thread() -> bool:
+    return threading.get_ident() in _own_threads
+
+
+def forget_threads() -> None:
+    """After a fork: the parent's threads do not exist here, and their numbers may be given out again."""
+    _own_threads.clear()
+
+
+class SelfLog:
+    """The voice of one handler; used by its listener and courier threads."""
+
+    def __init__(self, who: str, books: Books, clock: Callable[[], float] = time.monotonic) -> None:
+        self._who = who
+        self._books = books
+        self._clock = clock
+        self._spoke: dict[str, float] = {}
+        self._troubled = False
+
+    def not_delivered(self, kind: str, reason: str, advice: str) -> None:
+        """Tell that delivery waits: nothing is lost. `kind` groups lines for the once-a-minute rule."""
+        self._troubled = True
+        if self._may_speak(kind):
+            pending = self._books.stats().pending
+            _logger.warning(
+                "%s: not delivered yet, nothing is lost (%d pending): %s; %s",
+                self._who,
+                pending,
+                reason,
+                advice,
+            )
+
+    def lost(self) -> None:
+        """Tell of losses that were not told yet, if there are any."""
+        if not self._books.untold_log.counts or not self._may_speak("lost"):
+            return
+        losses = self._books.take_untold_log()
+        why = "; ".join(f"{reason}: {DROP_REASONS[reason]}" for reason in losses.counts)
+        _logger.error("%s: %s [%s]; last error: %s", self._who, losses, why, self._books.last_error)
+
+    def delivered(self) -> None:
+        """Tell that delivery is back, if it was away."""
+        if self._troubled:
+            self._troubled = False
+            self._spoke.clear()
+            _logger.info("%s: delivery is back", self._who)
+        self.lost()
+
+    def broke(self, what: str) -> None:
+        """Tell of a fault in loghttp itself, with its traceback."""
+        if self._may_speak("broke"):
+            _logger.exception("%s: %s (this is a bug in loghttp; it goes on)", self._who, what)
+
+    def _may_speak(self, kind: str) -> bool:
+        now = self._clock()
+        if now - self._spoke.get(kind, -INTERVAL) < INTERVAL:
+            return False
+        self._spoke[kind] = now
+        return True
+
+
+def last_words(text: str) -> None:
+    """One line on stderr, for exit: by the file descriptor, as `sys.stderr` may be gone or locked by then."""
+    line = f"loghttp: {text}\n".encode("utf-8", "backslashreplace")
+    with contextlib.suppress(OSError):  # nobody is left to hear it
+        os.write(2, line)

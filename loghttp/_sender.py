@@ -1,0 +1,151 @@
+"""One POST, one reply.
+
+Rule: the only import of requests; foreign exceptions end here, as a `Failure` in words without secrets. Used
+by one courier's thread. No redirect is followed and `.netrc` is not read (requests#3929): the token goes to
+the address that was configured, and only that token.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import get_environ_proxies
+
+from loghttp._options import Delivery
+from loghttp._verdict import Failure, FailureKind, Reply
+from loghttp.intakes import Request
+
+USER_AGENT: Final = "loghttp/0.1"
+_REPLY_MAX: Final = 4 * 1024 * 1024  # bytes; the ids of 50,000 events fit
+
+
+def _fastest_gzip() -> Callable[[bytes], bytes]:
+    """Level 1: log lines shrink sixfold, and a higher level costs twice the time for a sixth less."""
+    try:
+        from isal import igzip  # noqa: PLC0415  the `fast` extra
+    except ImportError:
+        return lambda body: gzip.compress(body, 1, mtime=0)
+    return lambda body: igzip.compress(body, 1, mtime=0)
+
+
+# How urllib3 names a connection that the server had closed while it was idle, and we noticed too late.
+_CUT_OFF: Final = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+
+_compress: Final = _fastest_gzip()
+
+
+class Sender:
+    """Sends requests over one kept-alive connection."""
+
+    def __init__(self, options: Delivery, secrets: Sequence[str]) -> None:
+        self._options = options
+        self._session: requests.Session | None = None
+        self._reused = False  # has the connection at hand been used before
+        self._secrets = [*secrets, *_passwords(options.proxies)]
+        self.bytes_sent = 0
+        """Bytes of the last request's body on the wire."""
+
+    def send(self, request: Request, within: float | None = None) -> Reply | Failure:
+        """POST `request`; `within` shortens the time-outs when the program is about to end. Never raises."""
+        body = request.body
+        headers = {**request.headers, **self._options.headers, "User-Agent": USER_AGENT}
+        if self._options.compression == "gzip":
+            body = _compress(body)
+            headers["Content-Encoding"] = "gzip"
+        self.bytes_sent = len(body)
+        reused, self._reused = self._reused, True
+        try:
+            return self._post(request.url, body, headers, within)
+        except Exception as error:  # noqa: BLE001  the border where foreign exceptions end
+            self.reset()
+            return self._failure(error, reused)
+
+    def reset(self) -> None:
+        """Close the connection; the next request reads certificates, proxies and names afresh."""
+        session, self._session, self._reused = self._session, None, False
+        if session is not None:
+            session.close()
+
+    def _post(self, url: str, body: bytes, headers: Mapping[str, str], within: float | None) -> Reply:
+        connect, read = self._options.timeout
+        if within is not None:
+            connect, read = min(connect, within), min(read, within)
+        if self._session is None:
+            self._session = self._open(url)
+        until = time.monotonic() + read
+        with self._session.post(
+            url, data=body, headers=headers, timeout=(connect, read), allow_redirects=False, stream=True
+        ) as response:
+            content = bytearray()
+            try:
+                for chunk in response.iter_content(65_536):
+                    content += chunk
+                    if len(content) > _REPLY_MAX or time.monotonic() > until:
+                        self.reset()  # the rest is not worth reading: what matters stands at the front
+                        break
+            except requests.exceptions.RequestException:
+                self.reset()  # the reply broke off, but its status came, and that is what counts
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, names, self._mask(bytes(content)), time.time())
+
+    def _open(self, url: str) -> requests.Session:
+        """A session that takes proxies and CA bundles from the environment once, and nothing else of it."""
+        options = self._options
+        session = requests.Session()
+        session.trust_env = False
+        session.cert = options.cert
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        session.verify = bundle if options.verify is True and bundle else options.verify
+        proxies = get_environ_proxies(url) if options.proxies is None else options.proxies
+        session.proxies.update(proxies)
+        self._secrets += _passwords(proxies)
+        return session
+
+    def _failure(self, error: Exception, reused: bool) -> Failure:
+        kind = _kind_of(error)
+        if reused and kind == "connection" and any(name in repr(error) for name in _CUT_OFF):
+            kind = "stale"
+        return Failure(kind, self._mask(f"{_root_words(error)}".encode("utf-8", "replace")).decode())
+
+    def _mask(self, content: bytes) -> bytes:
+        """An intake or a proxy may repeat in its answer what it was sent."""
+        for secret in self._secrets:
+            if secret.encode() in content:
+                content = content.replace(secret.encode(), b"[secret]")
+        return content
+
+
+def _passwords(proxies: Mapping[str, str] | None) -> list[str]:
+    return [password for url in (proxies or {}).values() if (password := urlsplit(url).password)]
+
+
+def _kind_of(error: Exception) -> FailureKind:
+    text = str(error)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "proxy_credentials" if " 407 " in text or "failed: 401" in text else "proxy"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "tls"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "timeout"
+    if isinstance(error, (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return "timeout" if "timed out" in text else "connection"
+    return "request"
+
+
+def _root_words(error: BaseException) -> str:
+    """The innermost reason: `[Errno 111] Connection refused`, not four wrappings of it."""
+    reason: BaseException = error
+    while True:
+        inner = getattr(reason, "reason", None) or next(
+            (arg for arg in reason.args if isinstance(arg, BaseException)), None
+        )
+        if not isinstance(inner, BaseException) or inner is reason:
+            break
+        reason = inner
+    return f"{type(reason).__name__}: {' '.join(str(reason).split())}"[:400]

@@ -1,0 +1,186 @@
+"""The two handlers: arguments in, everything checked and built in one place."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import warnings
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult
+
+from loghttp import _checks
+from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
+from loghttp._handler import HTTPHandler
+from loghttp._options import Delivery, DeliveryOptions
+from loghttp.intakes import humio, sekoia
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class HumioHECHandler(HTTPHandler):
+    """Ships records to Humio (CrowdStrike Falcon LogScale) by its HTTP Event Collector.
+
+    Each record becomes an event: its message, with the traceback appended, is the `event` string; its
+    attributes and extras are flat `fields`; `record.created` is its `time`. Extras that are dicts become
+    dotted names (`user.id`), lists of scalars their JSON text. Where a name is given twice, the extra wins,
+    then the static field, then the attribute.
+
+    A text formatter set on the handler makes the `event` string; a python-json-logger formatter makes
+    `event` an object, and the fields are then `fields` and `tags` only.
+
+    Args:
+        url: Base URL; a path prefix is kept. Default: `HUMIO_URL`, else `https://cloud.humio.com`.
+        token: Ingest token. Default: `HUMIO_INGEST_TOKEN`. White space around it is stripped.
+        endpoint: `"/api/v1/ingest/hec"` (default) or `"/services/collector"`.
+        auth_scheme: `"Bearer"` (default), or `"Splunk"` for the other servers that speak HEC.
+        host: `@host`, this machine's name by default.
+        source: `@source`, for example the path of an application.
+        sourcetype: `#type`, the name of the Humio parser.
+        index: Repository; must be the token's unless the server sets ALLOW_CHANGE_REPO_ON_EVENTS.
+        timezone: `timezone` of the event; the server's default is `Z`.
+        tags: Static tags: `{"env": "prod"}` is sent as `fields["#env"]`. Fewer than 1,000 values each.
+        tag_attributes: Record attributes or extras that become tags instead of fields.
+        fields: Static fields on every event: text, numbers, booleans.
+        attributes: Record attributes that become fields: `level`, `logger`, `module`, `function`, `line`,
+            `process`, `thread` (its name), `sequence` (by default all of these), or `LogRecord`'s own names.
+        event_format: `"string"` (default), or `"object"`: `event` is an object of message, attributes and
+            extras, and `fields` holds only the static fields and tags.
+        redact: Names (any case, any depth) of extras whose values are sent as `"[redacted]"`.
+        level: As in `logging.Handler`.
+        **delivery: See `DeliveryOptions`.
+
+    Raises:
+        ConfigurationError: a bad or missing argument; the message names it and the cure.
+
+    Source: https://library.humio.com/falcon-logscale-cloud/log-shippers-hec.html
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        endpoint: str = "/api/v1/ingest/hec",
+        auth_scheme: str = "Bearer",
+        host: str | None = None,
+        source: str | None = None,
+        sourcetype: str | None = None,
+        index: str | None = None,
+        timezone: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        tag_attributes: Iterable[str] = (),
+        fields: Mapping[str, Any] | None = None,
+        attributes: Iterable[str] = DEFAULT_ATTRIBUTES,
+        event_format: str = "string",
+        redact: Iterable[str] = (),
+        level: int | str = logging.NOTSET,
+        **delivery: Unpack[DeliveryOptions],
+    ) -> None:
+        base = _checks.base_url(url, "HUMIO_URL", "https://cloud.humio.com")
+        secret = _checks.secret("token", token, "HUMIO_INGEST_TOKEN")
+        del token  # tracebacks that show local variables show this frame too
+        path = _checks.one_of("endpoint", endpoint, humio.ENDPOINTS)
+        members = {
+            "host": _checks.text("host", host) or socket.gethostname(),
+            "source": _checks.text("source", source),
+            "sourcetype": _checks.text("sourcetype", sourcetype),
+            "index": _checks.text("index", index),
+            "timezone": _checks.text("timezone", timezone),
+        }
+        tag_names = _checks.names("tag_attributes", tag_attributes)
+        names = _checks.names("attributes", attributes)
+        redacted = _checks.names("redact", redact)
+        intake = humio.Humio(
+            _checks.join_url(base, path),
+            secret,
+            auth_scheme=_checks.one_of("auth_scheme", auth_scheme, ("Bearer", "Splunk")),
+            members={name: value for name, value in members.items() if value is not None},
+            tags={name.lstrip("#"): value for name, value in _checks.scalars("tags", tags).items()},
+            tag_attributes=tag_names,
+            fields=_checks.scalars("fields", fields),
+            event_format=_checks.one_of("event_format", event_format, ("string", "object")),
+            redact={name.lower() for name in redacted},
+        )
+        options = Delivery.checked(delivery, intake.limits)
+        _warn_if_in_clear(base, "token")
+        super().__init__(intake, Reader((*names, *tag_names), redacted), options, level)
+
+
+class SekoiaHandler(HTTPHandler):
+    """Ships records to SEKOIA.IO by its HTTPS intake.
+
+    Each record becomes quoted JSON, made by python-json-logger: `@timestamp`, `message`, the attributes, the
+    extras (nested as they are), `exc_info`, `exc_type` and `exc_message`. A text formatter set on the
+    handler makes plain-text events, which have no place for `fields`; a python-json-logger formatter makes
+    the quoted JSON in its own way.
+
+    Args:
+        intake_key: The intake's key. Default: `SEKOIA_INTAKE_KEY`. White space around it is stripped.
+        url: Base URL, with the region's prefix. Default: `SEKOIA_URL`, else `https://intake.sekoia.io`.
+        endpoint: `"/batch"` (default); `"/array"`, which carries a time for each event beside its text; or
+            `"/"`, one event a request.
+        attributes: Record attributes that become members of the JSON; see `HumioHECHandler`.
+        fields: Static members on every event: text, numbers, booleans.
+        redact: Names (any case, any depth) of extras whose values are sent as `"[redacted]"`.
+        level: As in `logging.Handler`.
+        **delivery: See `DeliveryOptions`.
+
+    Raises:
+        ConfigurationError: a bad or missing argument; the message names it and the cure.
+
+    Source: https://docs.sekoia.io/integration/ingestion_methods/https/
+    """
+
+    def __init__(
+        self,
+        intake_key: str | None = None,
+        url: str | None = None,
+        *,
+        endpoint: str = "/batch",
+        attributes: Iterable[str] = DEFAULT_ATTRIBUTES,
+        fields: Mapping[str, Any] | None = None,
+        redact: Iterable[str] = (),
+        level: int | str = logging.NOTSET,
+        **delivery: Unpack[DeliveryOptions],
+    ) -> None:
+        base = _checks.base_url(url, "SEKOIA_URL", "https://intake.sekoia.io")
+        secret = _checks.secret("intake_key", intake_key, "SEKOIA_INTAKE_KEY")
+        del intake_key  # tracebacks that show local variables show this frame too
+        path = _checks.one_of("endpoint", endpoint, sekoia.ENDPOINTS)
+        redacted = _checks.names("redact", redact)
+        intake = sekoia.Sekoia(
+            _checks.join_url(base, path),
+            secret,
+            path,
+            fields=_checks.scalars("fields", fields),
+            redact={name.lower() for name in redacted},
+        )
+        options = Delivery.checked(delivery, intake.limits)
+        _warn_if_in_clear(base, "intake_key")
+        reader = Reader(_checks.names("attributes", attributes), redacted)
+        super().__init__(intake, reader, options, level)
+
+
+_warned_hosts: set[str] = set()
+
+
+def _warn_if_in_clear(url: SplitResult, what: str) -> None:
+    host = url.hostname or ""
+    if url.scheme == "https" or _is_loopback(host) or host in _warned_hosts:
+        return
+    _warned_hosts.add(host)
+    warnings.warn(
+        f"the {what} travels in clear to {host}: use https:// in url, unless the network is yours",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
