@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from loghttp._backoff import Backoff
 from loghttp._batch import Batch, Event
 from loghttp._options import Delivery
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
-from loghttp._sender import Sender
 from loghttp._stats import Books
 from loghttp._verdict import (
     Delivered,
@@ -30,6 +29,9 @@ from loghttp._verdict import (
     judge_failure,
 )
 from loghttp.intakes import Intake
+
+if TYPE_CHECKING:
+    from loghttp._sender import Sender  # see `_line` for when it is imported
 
 _CUT_LEAST: Final = 1_024  # bytes; an event that is too large even so will not be taken at all
 _TRUST: Final = 30  # more than the 13 halvings that lead from a batch of 5,000 to one event

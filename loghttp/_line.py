@@ -21,7 +21,6 @@ from loghttp._listener import HandleError, Listener, notice
 from loghttp._options import Delivery
 from loghttp._queue import Buffer, Marker
 from loghttp._selflog import SelfLog, last_words
-from loghttp._sender import Sender
 from loghttp._stats import Books
 from loghttp.intakes import Intake
 
@@ -43,6 +42,9 @@ class Line:
         books: Books,
         handle_error: HandleError,
     ) -> None:
+        # requests takes longer to import than all else here; only who makes a handler pays for it.
+        from loghttp._sender import Sender  # noqa: PLC0415
+
         self._who = who
         self._books = books
         self._options = options

@@ -167,7 +167,7 @@ class Books:
                 delivered=self.delivered,
                 pending=self.accepted - self.delivered - sum(self.dropped.values()),
                 spooled=spooled,
-                dropped=MappingProxyType({**self.dropped}),
+                dropped=MappingProxyType({str(reason): count for reason, count in self.dropped.items()}),
                 requests=self.requests,
                 retries=self.retries,
                 splits=self.splits,

@@ -6,6 +6,7 @@ Pure. Members are those of the vendor's page and examples; anything else is refu
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from datetime import datetime
@@ -110,13 +111,22 @@ def _event(body: dict[str, Any]) -> ReceivedEvent:
 
 
 def _unquoted(text: str) -> str | dict[str, Any]:
-    if not text.startswith("{"):
+    """What a reader would take for a JSON object must be one that every reader takes; other text is text."""
+    if not text.startswith("{") or not _is_generously_json(text):
         return text
     try:
         structured: dict[str, Any] = _json.read_value(text)
     except _json.NotStrictJSON as error:
         raise Refused(400, f"structured logs are quoted JSON, this one is not: {error}") from None
     return structured
+
+
+def _is_generously_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _time(body: dict[str, Any]) -> float | None:
