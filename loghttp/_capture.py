@@ -12,10 +12,12 @@ import logging
 import numbers
 from collections import deque
 from collections.abc import Mapping, Set
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from time import time
 from traceback import TracebackException
 from types import NoneType
 from typing import Any, Final
@@ -27,30 +29,17 @@ STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
 FORMATTED: Final = frozenset({"message", "asctime"})
 """Attributes that an earlier handler's formatter leaves on the record: neither standard nor extras."""
 
-ATOMS: Final = frozenset(
-    {
-        str,
-        int,
-        float,
-        bool,
-        NoneType,
-        bytes,
-        complex,
-        Decimal,
-        Fraction,
-        UUID,
-        datetime,
-        date,
-        time,
-        timedelta,
-    }
-)
+_NUMBERS: Final = frozenset({int, float, bool, complex, Decimal, Fraction})
+_TIMES: Final = frozenset({datetime, date, time_of_day, timedelta})
+ATOMS: Final = _NUMBERS | _TIMES | frozenset({str, bytes, NoneType, UUID})
 """Types (not their subclasses) whose values never change: they are kept as they are."""
 
 RECORD_COST: Final = 1_100
 """Bytes that a waiting record keeps alive besides its texts (tracemalloc, CPython 3.11)."""
 _ITEM_COST: Final = 100  # the same for one item of an extra's container
 
+LATEST: Final = 253_402_300_799.0
+"""Seconds since 1970 to the end of the year 9999: later than this is no time."""
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 1_000
 """Items copied of one extra, all levels together: a logging call must not copy a database."""
@@ -68,13 +57,15 @@ class Captured(logging.LogRecord):
     What is loghttp's own is kept in slots, beside the record's attributes and not among them.
     """
 
-    __slots__ = ("exception", "formatter", "sequence", "size", "text")
+    __slots__ = ("exception", "formatter", "sequence", "size", "text", "when")
 
     formatter: logging.Formatter | None
     """The handler's formatter when the record was logged."""
     text: str | None
     """What that formatter made of the record on the calling thread; None if it runs on the listener's."""
     exception: TracebackException | None
+    when: float
+    """`created`, or now where somebody put something else there that is no time."""
     sequence: int
     """Given by the buffer that takes the record."""
     size: int
@@ -88,6 +79,8 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
     captured.formatter = formatter
     captured.text = text
     captured.exception = None
+    when = attributes["created"]
+    captured.when = when if type(when) is float and 0.0 <= when <= LATEST else time()
     size = RECORD_COST if text is None else RECORD_COST + len(text)
 
     message = attributes["msg"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from traceback import TracebackException
@@ -31,8 +30,6 @@ _SOURCES: Final = {
     "thread": "threadName",  # its name; a thread's number says nothing outside the process
 }
 """Short names for record attributes; any other name is taken as `LogRecord`'s own."""
-
-_LATEST: Final = 253_402_300_799.0  # seconds since 1970 to the end of the year 9999
 
 
 @dataclass(slots=True)
@@ -73,7 +70,9 @@ class Reader:
         """Raises what the user's formatter raises, and nothing else."""
         values = record.__dict__
         notes: list[str] = []
-        entry = Entry(_created(values.get("created"), notes), "", notes=notes)
+        entry = Entry(record.when, "", notes=notes)
+        if record.when != values["created"]:
+            notes.append("time")
         entry.attributes = self._attributes(record, notes)
         if len(values) > len(STANDARD):
             entry.extras = {
@@ -134,13 +133,6 @@ class Reader:
                 entry.document = nest(document, "", entry.notes, self._redact)
                 return
         entry.text = text(formatted if formatted.strip() else EMPTY, "message", entry.notes)
-
-
-def _created(value: Any, notes: list[str]) -> float:
-    if type(value) in (float, int) and 0 <= value <= _LATEST:
-        return float(value)
-    notes.append("time")
-    return time.time()
 
 
 def _type_name(exception: TracebackException) -> str:

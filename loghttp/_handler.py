@@ -43,10 +43,16 @@ class HTTPHandler(logging.Handler):
         _handlers.add(self)
 
     def _begin(self) -> None:
-        """Start afresh: in a new process after a fork, and when the handler is made."""
+        """Start with empty books: when the handler is made, and in a new process after a fork."""
         self._opening = threading.RLock()  # held while a closed line is replaced
         self._books = Books()
         self._line = self._new_line()
+
+    def _begin_in_child(self) -> None:
+        already_put = self._line.buffer.put_in_process(os.getpid())
+        self._begin()
+        for record in already_put:
+            self._line.put(record)
 
     def _new_line(self) -> Line:
         handler = weakref.ref(self)  # the line's threads must not keep a handler alive that nobody holds
@@ -163,12 +169,34 @@ class HTTPHandler(logging.Handler):
             return self._line
 
 
-def _start_afresh_in_child() -> None:
-    """After a fork: the parent's records are sent by the parent alone, and its locks may be held for ever."""
+_held_for_fork: dict[int, list[Any]] = {}  # locks, by thread: programs do fork in several at once
+
+
+def _before_fork() -> None:
+    """Hold the books' locks, so that no other thread holds one for ever in the child.
+
+    Only callbacks that run before ours in the child could meet such a lock (datadogpy PR#989): for them it
+    is now held by their own thread, and re-entrant.
+    """
+    locks = _held_for_fork.setdefault(threading.get_ident(), [])
+    for handler in list(_handlers):
+        lock = handler._books.lock
+        if lock.acquire(timeout=1.0):
+            locks.append(lock)
+
+
+def _after_fork_in_parent() -> None:
+    for lock in _held_for_fork.pop(threading.get_ident(), []):
+        lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """Start afresh: the parent's records are sent by the parent alone, and its threads do not exist here."""
+    _held_for_fork.clear()
     forget_threads()
     forget_lines()
     for handler in list(_handlers):
-        handler._begin()
+        handler._begin_in_child()
 
 
-os.register_at_fork(after_in_child=_start_afresh_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -11,7 +11,6 @@ import logging.handlers
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from loghttp._batch import Event
 from loghttp._capture import Captured
@@ -76,27 +75,24 @@ class Listener(logging.handlers.QueueListener):
 
     def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer
         """Encode one record and pass it on; one that cannot be encoded is entered as lost."""
-        event = None
+        event, urgent = None, False
         try:
             event = self._encode(record)
+            urgent = record.levelno >= self._flush_level
         except BaseException:  # noqa: BLE001  whatever a user's object raises, this thread lives
-            self._books.drop("encoding", 1, _time_of(record), _time_of(record))
+            if event is None:
+                self._books.drop("encoding", 1, record.when, record.when)
             self._selflog.broke("a record could not be encoded")
-        self._buffer.put_event(event, record.size, urgent=event is not None and record.levelno >= self._flush_level)
+        self._buffer.put_event(event, record.size, urgent=urgent)
 
     def _encode(self, record: Captured) -> Event | None:
         try:
             entry = self._reader.read(record)
         except Exception:  # noqa: BLE001  a user's formatter raised: as logging does
-            self._books.drop("encoding", 1, _time_of(record), _time_of(record))
+            self._books.drop("encoding", 1, record.when, record.when)
             self._handle_error(record)
             return None
         return Event(self._intake.shape(entry), entry.created, time.monotonic())
-
-
-def _time_of(record: logging.LogRecord) -> float:
-    created: Any = record.created
-    return created if type(created) is float and 0 <= created < 2**37 else time.time()
 
 
 def notice(text: str, intake: Intake) -> Event:

@@ -83,7 +83,7 @@ class Buffer:
             record.sequence = self._books.accepted
             if not self._has_room(record.size) and not self._make_room(record.size):
                 reason: DropReason = "too_large" if record.size > self._options.buffer_bytes else "queue_full"
-                self._books.drop(reason, 1, record.created, record.created)
+                self._books.drop(reason, 1, record.when, record.when)
                 return True
             self._held += 1
             self._held_bytes += record.size
@@ -121,12 +121,9 @@ class Buffer:
             count = 0 if self._abandoned else self._held
             self._abandoned = True
             if count:
-                times = [
-                    item.created
-                    for item in (*self._taken, *self._events, *self._records)
-                    if not isinstance(item, Marker)
-                ]
-                times = times or [time.time()]
+                times = [event.created for event in (*self._taken, *self._events) if isinstance(event, Event)]
+                times += [record.when for record in self._records if isinstance(record, Captured)]
+                times = times or [time.time()]  # the last one is in the listener's hand
                 self._books.drop("shutdown", count, min(times), max(times))
             for item in (*self._events, *self._records):
                 if isinstance(item, Marker):
@@ -136,6 +133,10 @@ class Buffer:
             self._held = self._held_bytes = self._ready = self._ready_bytes = 0
             self._room.notify_all()
             return count
+
+    def put_in_process(self, pid: int) -> list[Captured]:
+        """After a fork: what this child has put since, before it had a buffer of its own."""
+        return [item for item in self._records if isinstance(item, Captured) and item.process == pid]
 
     # ---- the listener's thread
 
@@ -235,7 +236,7 @@ class Buffer:
                 created = event.created
             elif (record := _pop_oldest(self._records)) is not None:
                 self._held_bytes -= record.size
-                created = record.created
+                created = record.when
             else:
                 return False  # all that is held is in the threads' hands
             self._held -= 1
