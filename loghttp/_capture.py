@@ -246,7 +246,10 @@ class _Freezer:
                 copy["<more>"] = Mark(f"<{len(value) - len(copy)} entries left out>")
                 break
             self._left -= 1
-            copy[key if type(key) is str else safe_text(key)] = self.freeze(item, above)
+            name = key if type(key) is str else safe_text(key)
+            while name in copy:  # {1: "a", "1": "b"}: both are kept
+                name += "_"
+            copy[name] = self.freeze(item, above)
         return copy
 
     def _freeze_items(self, value: list[Any], above: tuple[int, ...]) -> Any:

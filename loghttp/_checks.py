@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from loghttp._errors import ConfigurationError
 
+YEAR: Final = 366 * 86_400  # seconds; operating systems do not wait for any longer time
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # token, RFC 9110 section 5.6.2
 _OWN_HEADERS: Final = frozenset(
     {"authorization", "content-type", "content-encoding", "content-length", "transfer-encoding", "host"}
@@ -97,9 +98,9 @@ def count(name: str, value: object) -> int:
 
 def seconds(name: str, value: object, *, zero: bool = True) -> float:
     number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+    if not 0 <= number <= YEAR or (number == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
-        raise ConfigurationError(f"{name} must be a number of seconds, {least}, not {value!r}")
+        raise ConfigurationError(f"{name} must be a number of seconds, {least} and at most a year, not {value!r}")
     return number
 
 
@@ -163,6 +164,8 @@ def scalars(name: str, value: object) -> dict[str, Any]:
     """A mapping of names to text, finite numbers or booleans."""
     checked = mapping(name, value)
     for key, entry in checked.items():
+        if not key.strip("#"):
+            raise ConfigurationError(f"{name}: {key!r} is no name")
         if isinstance(entry, str):
             _encodable(f"{name}[{key!r}]", entry)
         elif type(entry) not in (int, float, bool) or not math.isfinite(entry):

@@ -63,6 +63,7 @@ class Courier:
         self._selflog = selflog
         self._notice = notice
         self._clock = clock
+        self._last_chance = False  # the last attempt began when the handler was closing already
         self._told = float("-inf")  # when the intake was last told of losses
         self.thread: threading.Thread | None = None
         self.deadline: float | None = None
@@ -136,6 +137,7 @@ class Courier:
 
     def _send(self, batch: Batch) -> Verdict:
         """One attempt. A fault in an intake's own code holds the batch back; it does not lose it."""
+        self._last_chance = self._buffer.closing.is_set()
         within = None if self.deadline is None else self.deadline - self._clock()
         if within is not None and within <= 0:
             return TryLater("close_timeout is over")
@@ -172,7 +174,7 @@ class Courier:
 
     def _wait(self, batch: Batch, verdict: TryLater | Misconfigured) -> list[Batch]:
         """Wait before the next attempt; what is then left to send, without what is expired or given up."""
-        if self._buffer.closing.is_set():
+        if self._last_chance:
             self._buffer.dropped(batch.events, "shutdown")
             return []
         if isinstance(verdict, TryLater):

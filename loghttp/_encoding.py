@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from enum import Enum
 from math import isfinite
 from typing import Any, Final
 
@@ -49,6 +48,9 @@ dumps: Final = _fastest_dumps()
 
 def text(value: str, name: str, notes: list[str]) -> str:
     """`value` as text that UTF-8 can carry: a lone surrogate becomes its escape, such as `\\udc80`."""
+    if type(value) is not str:  # a `Mark`
+        notes.append(name)
+        value = str.__str__(value)
     if value.isascii():  # a flag that CPython keeps, so nearly always this is all there is to do
         return value
     try:
@@ -76,8 +78,6 @@ def scalar(value: Any, name: str, notes: list[str]) -> str | int | float | bool 
             return value  # type: ignore[no-any-return]
         notes.append(name)
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
-    if kind is Mark:
-        notes.append(name)
     return text(_plain_text(value), name, notes)
 
 
@@ -89,13 +89,16 @@ def _big_int(value: int) -> str:
 
 
 def _plain_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, str):
-        return str.__str__(value)
-    if hasattr(value, "isoformat"):  # datetime, date, time
-        return str(value.isoformat())
-    return safe_text(value.value if isinstance(value, Enum) else value)
+    try:
+        return str(value.isoformat())  # datetime, date, time
+    except AttributeError:
+        return safe_text(value)
+    except Exception as error:  # noqa: BLE001  a user's tzinfo
+        return Mark(f"<unreadable {type(value).__name__}: {type(error).__name__}>")
 
 
 def nest(value: Any, name: str, notes: list[str], redact: Collection[str] = ()) -> Any:
@@ -119,11 +122,16 @@ def flatten(value: Any, name: str, notes: list[str], redact: Collection[str] = (
     that holds more is numbered as LogScale numbers arrays, `items[0].id`. None gives nothing: a field that
     is absent is what null means there.
     """
-    if redact and name.rpartition(".")[2].lower() in redact:
+    if redact and name.lower() in redact:
         yield name, REDACTED
     elif type(value) is dict:
         for key, item in value.items():
-            yield from flatten(item, f"{name}.{text(key, name, notes)}", notes, redact)
+            inner = text(key, name or key, notes)
+            inner = f"{name}.{inner}" if name else inner
+            if redact and key.lower() in redact:
+                yield inner, REDACTED
+            else:
+                yield from flatten(item, inner, notes, redact)
     elif type(value) is list:
         if any(type(item) in (dict, list) for item in value):
             for index, item in enumerate(value):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import BaseJsonFormatter
 
-from loghttp._capture import ATOMS, FORMATTED, STANDARD, Captured, freeze, message_of, safe_text
+from loghttp._capture import ATOMS, FORMATTED, STANDARD, Captured, Mark, freeze, message_of, safe_text
 from loghttp._encoding import EMPTY, dumps, nest, scalar, text
 
 DEFAULT_ATTRIBUTES: Final = ("level", "logger", "module", "function", "line", "process", "thread", "sequence")
@@ -75,11 +75,11 @@ class Reader:
             notes.append("time")
         entry.attributes = self._attributes(record, notes)
         if len(values) > len(STANDARD):
-            entry.extras = {
-                str(name): value
-                for name, value in values.items()
-                if name not in STANDARD and name not in FORMATTED and not str(name).startswith("_")
-            }
+            for key, value in values.items():
+                if key not in STANDARD and key not in FORMATTED:
+                    name = key if type(key) is str else safe_text(key)
+                    if not name.startswith("_"):
+                        entry.extras[name] = value
         self._read_exception(record, entry)
         if values.get("stack_info"):
             entry.stack = text(safe_text(values["stack_info"]), "stack_info", notes)
@@ -115,7 +115,10 @@ class Reader:
             cached = record.__dict__.get("exc_text")  # it came through a queue or a socket as text
             entry.traceback = text(safe_text(cached), "exception", entry.notes) if cached else ""
             return
-        traceback = "".join(exception.format()).rstrip("\n")
+        try:
+            traceback = "".join(exception.format()).rstrip("\n")
+        except Exception as error:  # noqa: BLE001  a SyntaxError with odd attributes, say
+            traceback = Mark(f"<traceback unreadable: {type(error).__name__}>")
         entry.traceback = text(traceback, "exception", entry.notes)
         entry.attributes["exc_type"] = text(_type_name(exception), "exc_type", entry.notes)
         entry.attributes["exc_message"] = text(str(exception), "exc_message", entry.notes)

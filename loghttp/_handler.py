@@ -7,20 +7,24 @@ and `overflow="block"` where the user chose it. `Handler.lock` is never taken: `
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
 from typing import Any
 
 from loghttp._capture import capture
+from loghttp._checks import YEAR
 from loghttp._checks import level as checked_level
 from loghttp._entry import Reader
 from loghttp._line import Line, forget_lines
+from loghttp._logginglock import logging_lock_released
 from loghttp._options import Delivery
-from loghttp._selflog import forget_threads, is_own, on_own_thread
+from loghttp._selflog import forget_parent, is_own, lost_at_exit, on_own_thread
 from loghttp._stats import Books, Stats
 from loghttp.intakes import Intake
 
@@ -53,6 +57,7 @@ class HTTPHandler(logging.Handler):
         self._begin()
         for record in already_put:
             self._line.put(record)
+            self._line.start()
 
     def _new_line(self) -> Line:
         handler = weakref.ref(self)  # the line's threads must not keep a handler alive that nobody holds
@@ -91,18 +96,17 @@ class HTTPHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take in a record, without a lock; returns whether the filters let it pass."""
-        if is_own(record):
+        try:
+            if is_own(record):
+                return False
+            passed: Any = self.filter(record) if self.filters else True
+        except Exception:  # noqa: BLE001  a user's filter, or a record without a name
+            self._lose(record)
             return False
-        if self.filters:
-            try:
-                passed: Any = self.filter(record)
-            except Exception:  # noqa: BLE001  as in `emit`: a user's filter must not break the program
-                self._lose(record)
-                return False
-            if not passed:
-                return False
-            if isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another in its place
-                record = passed
+        if not passed:
+            return False
+        if isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another in its place
+            record = passed
         self.emit(record)
         return True
 
@@ -117,6 +121,10 @@ class HTTPHandler(logging.Handler):
             return
         line = self._line
         while not line.put(captured):
+            if sys.is_finalizing():  # a `__del__` at the very end: nothing is left to send it with
+                self._books.never_left(captured.when, "shutdown")
+                lost_at_exit(type(self).__name__, 1)
+                return
             line = self._reopen()
         if not line.started:
             line.start()
@@ -133,7 +141,8 @@ class HTTPHandler(logging.Handler):
         if on_own_thread():
             return False  # it would wait for itself
         marker = line.mark()
-        marker.passed.wait(self._options.close_timeout if timeout is None else max(0.0, timeout))
+        with logging_lock_released():
+            marker.passed.wait(self._options.close_timeout if timeout is None else min(max(0.0, timeout), YEAR))
         if not marker.in_time and timeout is None:
             self._flushed_in_vain = time.monotonic()
         return marker.in_time
@@ -160,7 +169,8 @@ class HTTPHandler(logging.Handler):
         """A user's filter or formatter raised: logging's own way of telling it, and the books."""
         created = getattr(record, "created", None)
         self._books.never_left(created if type(created) is float else time.time())
-        self.handleError(record)
+        with contextlib.suppress(Exception):  # it prints attributes that this record may not have
+            self.handleError(record)
 
     def _reopen(self) -> Line:
         with self._opening:
@@ -193,7 +203,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     """Start afresh: the parent's records are sent by the parent alone, and its threads do not exist here."""
     _held_for_fork.clear()
-    forget_threads()
+    forget_parent()
     forget_lines()
     for handler in list(_handlers):
         handler._begin_in_child()

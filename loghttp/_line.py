@@ -14,19 +14,20 @@ import time
 from functools import partial
 
 from loghttp._backoff import Backoff
+from loghttp._batch import Marker
 from loghttp._capture import Captured
 from loghttp._courier import Courier
 from loghttp._entry import Reader
 from loghttp._listener import HandleError, Listener, notice
+from loghttp._logginglock import logging_lock_released
 from loghttp._options import Delivery
-from loghttp._queue import Buffer, Marker
-from loghttp._selflog import SelfLog, last_words
+from loghttp._queue import Buffer
+from loghttp._selflog import SelfLog, last_words, lost_at_exit, records_were
 from loghttp._stats import Books
 from loghttp.intakes import Intake
 
 _open_lines: set[Line] = set()
 _exit_began: float | None = None  # monotonic seconds; from then on no thread is started
-_hooked_pid: int | None = None
 
 
 class Line:
@@ -113,16 +114,18 @@ class Line:
 
     def finish_close(self, deadline: float) -> None:
         """Wait until the threads are done, not beyond `deadline`; what remains is lost, and told on stderr."""
+        if lost := self._finish(deadline):
+            last_words(f"{self._who}: {records_were(lost)} lost at shutdown; last error: {self._books.last_error}")
+
+    def _finish(self, deadline: float) -> int:
         if threading.current_thread() in (self._listener.thread, self._courier.thread):
-            return  # closed by a record's own __str__, say: the threads end by themselves
-        self._listener.stop(deadline - time.monotonic())
-        self._courier.stop(deadline - time.monotonic())
+            return 0  # closed by a record's own __str__, say: the threads end by themselves
+        with logging_lock_released():
+            self._listener.stop(deadline - time.monotonic())
+            self._courier.stop(deadline - time.monotonic())
         self.buffer.abandon()
         _open_lines.discard(self)
-        lost = self._books.dropped.get("shutdown", 0) - self._lost_before
-        if lost:
-            records = "1 record was" if lost == 1 else f"{lost} records were"
-            last_words(f"{self._who}: {records} lost at shutdown; last error: {self._books.last_error}")
+        return self._books.dropped.get("shutdown", 0) - self._lost_before
 
     def close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -134,7 +137,8 @@ class Line:
         if not sys.is_finalizing():  # later there is no module left to send with
             self._listener.run()
             self._courier.run()
-        self.finish_close(deadline)
+        if lost := self._finish(deadline):
+            lost_at_exit(self._who, lost)
 
 
 def close_all() -> None:
@@ -156,16 +160,35 @@ def forget_lines() -> None:
     _exit_began = None
 
 
-def _hook_multiprocessing() -> None:
-    """A multiprocessing child ends by `os._exit`, without `atexit`; what it runs are its finalizers."""
-    global _hooked_pid  # noqa: PLW0603
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util is None or process is None or process.parent_process() is None or _hooked_pid == os.getpid():
-        return
-    _hooked_pid = os.getpid()
-    util.Finalize(None, close_all, exitpriority=-100)  # negative: after the program's own finalizers
+class _MultiprocessingHook:
+    """A multiprocessing child ends by `os._exit`, without `atexit`; what it runs are its finalizers.
 
+    They are forgotten when the child's own code begins, so a line that was started before (by a fork
+    callback, or while the main module is imported under "spawn") has to be hooked in once more then.
+    """
+
+    def __init__(self) -> None:
+        self._watching = False
+        self._hooked_pid: int | None = None
+
+    def __call__(self) -> None:
+        util = sys.modules.get("multiprocessing.util")
+        if util is None:
+            return  # then this is no such child
+        if not self._watching:
+            self._watching = True  # in all children of this process, too
+            util.register_after_fork(self, _MultiprocessingHook._close_at_end)
+        process = sys.modules["multiprocessing.process"]
+        if process.parent_process() is not None and self._hooked_pid != os.getpid():
+            self._close_at_end()
+
+    def _close_at_end(self) -> None:
+        self._hooked_pid = os.getpid()
+        util = sys.modules["multiprocessing.util"]
+        util.Finalize(None, close_all, exitpriority=-100)  # negative: after the program's own finalizers
+
+
+_hook_multiprocessing = _MultiprocessingHook()
 
 # Registered when loghttp is imported, so it runs after the callbacks of what is imported later (which may
 # log), and before `logging.shutdown`.

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from loghttp._batch import Event
+from loghttp._batch import Event, Marker
 from loghttp._capture import Captured
 from loghttp._entry import Entry, Reader
-from loghttp._queue import Buffer, Marker
+from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
 from loghttp._stats import Books
 from loghttp.intakes import Intake

@@ -14,29 +14,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Final
 
-from loghttp._batch import Event
+from loghttp._batch import Event, Marker, Outbox, pop_oldest
 from loghttp._capture import Captured
 from loghttp._options import Delivery
 from loghttp._stats import Books, DropReason
 
-_Item = TypeVar("_Item", Event, Captured)
-
 _BURST: Final = 100
 """Most records the listener takes at a time: few enough to give the interpreter lock away often."""
-
-
-class Marker:
-    """What `flush` sends along with the records: when it has come through, so has all that was before it."""
-
-    def __init__(self) -> None:
-        self.passed = threading.Event()
-        self.in_time = False
-
-    def release(self, in_time: bool) -> None:
-        self.in_time = in_time
-        self.passed.set()
 
 
 class Buffer:
@@ -48,14 +34,11 @@ class Buffer:
         self._options = options
         self._clock = clock
         self._records: deque[Captured | Marker] = deque()
-        self._events: deque[Event | Marker] = deque()
+        self._outbox = Outbox(options.batch_events, options.batch_bytes, options.flush_interval)
         self._taken: Sequence[Event] = ()  # the batch that the courier took last
         self._in_hand = 0  # how many of it have not left yet
         self._held = 0  # records and events, all stages together: here and in both threads' hands
         self._held_bytes = 0
-        self._ready = 0  # events that wait in `_events`
-        self._ready_bytes = 0  # of their bodies
-        self._urgent = False
         self._markers = 0  # flushes under way
         self._closed = False  # no record comes in any more
         self._drained = False  # and the listener has passed on the last
@@ -75,7 +58,7 @@ class Buffer:
     def put(self, record: Captured) -> bool:
         """Take a record in, or enter it as lost. False: this buffer is closed, and it is in no book yet."""
         with self._lock:
-            if not self._has_room(record.size) and self._options.overflow == "block" and not self._closed:
+            if self._options.overflow == "block" and not self._has_room(record.size):
                 self._wait_for_room(record.size)
             if self._closed:
                 return False
@@ -121,16 +104,16 @@ class Buffer:
             count = 0 if self._abandoned else self._held
             self._abandoned = True
             if count:
-                times = [event.created for event in (*self._taken, *self._events) if isinstance(event, Event)]
+                times = [event.created for event in (*self._taken, *self._outbox) if isinstance(event, Event)]
                 times += [record.when for record in self._records if isinstance(record, Captured)]
                 times = times or [time.time()]  # the last one is in the listener's hand
                 self._books.drop("shutdown", count, min(times), max(times))
-            for item in (*self._events, *self._records):
+            for item in (*self._outbox, *self._records):
                 if isinstance(item, Marker):
                     item.release(False)
             self._records.clear()
-            self._events.clear()
-            self._held = self._held_bytes = self._ready = self._ready_bytes = 0
+            self._outbox.clear()
+            self._held = self._held_bytes = 0
             self._room.notify_all()
             return count
 
@@ -164,18 +147,16 @@ class Buffer:
                 self._freed()
                 return
             self._held_bytes += event.cost
-            self._ready += 1
-            self._ready_bytes += len(event.body)
-            self._urgent = self._urgent or urgent
-            self._events.append(event)
+            self._outbox.put(event)
+            self._outbox.urgent = self._outbox.urgent or urgent
             if self._held_bytes > self._options.buffer_bytes and self._options.overflow == "drop_oldest":
                 self._make_room(0)  # the event came out larger than its record was taken to be
-            if self._courier_waits and (self._ready == 1 or self._due_in(event.born) <= 0):
+            if self._courier_waits and (len(self._outbox) == 1 or self._due_in(event.born) <= 0):
                 self._ring()
 
     def pass_marker(self, marker: Marker) -> None:
         with self._lock:
-            self._events.append(marker)
+            self._outbox.put_marker(marker)
             self._ring()
 
     # ---- the courier's thread
@@ -186,9 +167,11 @@ class Buffer:
             with self._lock:
                 self._settle_markers()
                 wait = self._due_in(self._clock())
-                if self._ready and wait <= 0:
-                    return self._next_batch()
-                if self._drained and not self._ready:
+                if self._outbox and wait <= 0:
+                    self._taken = events = self._outbox.take_batch()
+                    self._in_hand = len(events)
+                    return events
+                if self._drained and not self._outbox:
                     return None
                 self._courier_waits = True
             with contextlib.suppress(Empty):  # nobody rang: the oldest event has become due
@@ -229,12 +212,10 @@ class Buffer:
         if self._options.overflow != "drop_oldest" or size > self._options.buffer_bytes:
             return False
         while not self._has_room(size):
-            if (event := _pop_oldest(self._events)) is not None:
-                self._ready -= 1
-                self._ready_bytes -= len(event.body)
+            if (event := self._outbox.take_oldest()) is not None:
                 self._held_bytes -= event.cost
                 created = event.created
-            elif (record := _pop_oldest(self._records)) is not None:
+            elif (record := pop_oldest(self._records)) is not None:
                 self._held_bytes -= record.size
                 created = record.when
             else:
@@ -244,6 +225,8 @@ class Buffer:
         return True
 
     def _wait_for_room(self, size: int) -> None:
+        if size > self._options.buffer_bytes:
+            return  # there will never be room
         self._blocked += 1
         try:
             self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
@@ -269,40 +252,13 @@ class Buffer:
             self._room.notify_all()
 
     def _due_in(self, now: float) -> float:
-        """Seconds until the next batch should leave; 0 or less: now; infinite: nothing waits."""
-        options = self._options
-        if not self._ready:
-            return float("inf")
-        full = self._ready >= options.batch_events or self._ready_bytes >= options.batch_bytes
-        if full or self._urgent or self._markers or self._closed:
-            return 0.0
-        oldest = self._events[0]
-        return oldest.born + options.flush_interval - now if isinstance(oldest, Event) else 0.0
-
-    def _next_batch(self) -> list[Event]:
-        events: list[Event] = []
-        size = 0
-        while self._events and len(events) < self._options.batch_events:
-            event = self._events[0]
-            if isinstance(event, Marker):
-                break
-            if events and size + len(event.body) > self._options.batch_bytes:
-                break
-            size += len(event.body)
-            events.append(event)
-            self._events.popleft()
-        self._ready -= len(events)
-        self._ready_bytes -= size
-        if not self._ready:
-            self._urgent = False
-        self._taken, self._in_hand = events, len(events)
-        return events
+        """As `Outbox.due_in`; a flush and the end make all that waits due."""
+        return 0.0 if self._outbox and (self._markers or self._closed) else self._outbox.due_in(now)
 
     def _settle_markers(self) -> None:
         """The courier has nothing in hand: markers at the head have nothing before them any more."""
         self._taken = ()
-        while self._events and isinstance(marker := self._events[0], Marker):
-            self._events.popleft()
+        while (marker := self._outbox.take_marker()) is not None:
             self._markers -= 1
             marker.release(True)
 
@@ -314,12 +270,3 @@ class Buffer:
         if self._courier_waits:
             self._courier_waits = False
             self._courier_bell.put(None)
-
-
-def _pop_oldest(items: deque[_Item | Marker]) -> _Item | None:
-    """Remove and return the first item that is no marker."""
-    for index, item in enumerate(items):
-        if not isinstance(item, Marker):
-            del items[index]
-            return item
-    return None

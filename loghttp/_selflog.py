@@ -50,9 +50,10 @@ def on_own_thread() -> bool:
     return threading.get_ident() in _own_threads
 
 
-def forget_threads() -> None:
-    """After a fork: the parent's threads do not exist here, and their numbers may be given out again."""
+def forget_parent() -> None:
+    """After a fork: the parent's threads do not exist here, and its losses are its own to tell."""
     _own_threads.clear()
+    _epilogue.lost.clear()
 
 
 class SelfLog:
@@ -107,8 +108,30 @@ class SelfLog:
         return True
 
 
-def last_words(text: str) -> None:
+def last_words(text: str, _write: Callable[[int, bytes], int] = os.write) -> None:
     """One line on stderr, for exit: by the file descriptor, as `sys.stderr` may be gone or locked by then."""
-    line = f"loghttp: {text}\n".encode("utf-8", "backslashreplace")
     with contextlib.suppress(OSError):  # nobody is left to hear it
-        os.write(2, line)
+        _write(2, f"loghttp: {text}\n".encode("utf-8", "backslashreplace"))
+
+
+class _Epilogue:
+    """Tells what was lost after exit had begun, in one line a handler, when the interpreter clears this module."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, int] = {}
+
+    def __del__(self, tell: Callable[[str], None] = last_words) -> None:
+        for who, count in self.lost.items():
+            tell(f"{who}: {records_were(count)} lost, logged when the program had ended")
+
+
+_epilogue = _Epilogue()
+
+
+def lost_at_exit(who: str, count: int) -> None:
+    """Have a loss told that comes too late for anything else."""
+    _epilogue.lost[who] = _epilogue.lost.get(who, 0) + count
+
+
+def records_were(count: int) -> str:
+    return "1 record was" if count == 1 else f"{count} records were"

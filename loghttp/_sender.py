@@ -11,11 +11,13 @@ import gzip
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.connectionpool import HTTPSConnectionPool
 
 from loghttp._options import Delivery
 from loghttp._verdict import Failure, FailureKind, Reply
@@ -38,6 +40,33 @@ def _fastest_gzip() -> Callable[[bytes], bytes]:
 _CUT_OFF: Final = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
 
 _compress: Final = _fastest_gzip()
+
+
+class _UnverifiedPool(HTTPSConnectionPool):
+    """As the user asked by `verify=False`, and without a warning into the program at each request.
+
+    urllib3 warns here, on our thread; under `-W error` nothing could be sent. Warnings cannot be caught for
+    one thread alone, and to mute them for the whole program is not ours to do.
+    """
+
+    def _validate_conn(self, conn: Any) -> None:
+        if conn.sock is None:
+            conn.connect()
+
+
+class _UnverifiedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        _use_unverified_pool(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+        _use_unverified_pool(manager)
+        return manager
+
+
+def _use_unverified_pool(manager: Any) -> None:
+    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _UnverifiedPool}
 
 
 class Sender:
@@ -90,7 +119,9 @@ class Sender:
                         self.reset()  # the rest is not worth reading: what matters stands at the front
                         break
             except requests.exceptions.RequestException:
-                self.reset()  # the reply broke off, but its status came, and that is what counts
+                if response.ok:
+                    raise  # half a success: rather send twice than lose
+                self.reset()
             names = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, names, self._mask(bytes(content)), time.time())
 
@@ -100,6 +131,8 @@ class Sender:
         session = requests.Session()
         session.trust_env = False
         session.cert = options.cert
+        if options.verify is False:
+            session.mount("https://", _UnverifiedAdapter())
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         session.verify = bundle if options.verify is True and bundle else options.verify
         proxies = get_environ_proxies(url) if options.proxies is None else options.proxies

@@ -138,11 +138,11 @@ class Books:
             self.untold_log.add(reason, count, first, last)
             self.untold_intake.add(reason, count, first, last)
 
-    def never_left(self, created: float) -> None:
-        """Enter a record that was lost before it reached the buffer: a filter or formatter raised."""
+    def never_left(self, created: float, reason: DropReason = "encoding") -> None:
+        """Enter a record that was lost before it reached the buffer: a filter or formatter raised, say."""
         with self.lock:
             self.accepted += 1
-            self.drop("encoding", 1, created, created)
+            self.drop(reason, 1, created, created)
 
     def deliver(self, count: int) -> None:
         with self.lock:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 
@@ -144,9 +145,10 @@ def retry_after(reply: Reply) -> float | None:
     """Retry-After in seconds from now (RFC 9110, 10.2.3: seconds or a date), at most `RETRY_AFTER_MAX`."""
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), RETRY_AFTER_MAX)
+        return min(float(value.lstrip("0")[:9] or "0"), RETRY_AFTER_MAX)
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - reply.received
+        date = parsedate_to_datetime(value)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - reply.received
     except (ValueError, TypeError, IndexError, OverflowError):
         return None  # neither form: as if it were not there
     return max(0.0, min(seconds, RETRY_AFTER_MAX))

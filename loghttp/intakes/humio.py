@@ -47,7 +47,8 @@ class Humio:
         self._token = token
         self._auth_scheme = auth_scheme
         self._members = dict(members)
-        self._static = {f"#{name}": _as_text(value) for name, value in tags.items()} | dict(fields)
+        self._static = {f"#{name}": _as_text(value) for name, value in tags.items()}
+        self._static |= {name: _as_text(value) if name.startswith("#") else value for name, value in fields.items()}
         self._tag_attributes = tuple(tag_attributes)
         self._event_format = event_format
         self._redact = frozenset(redact)
@@ -102,16 +103,15 @@ class Humio:
         """Flat fields. A name given twice: the extra wins, then the static field, then the attribute."""
         fields = {**entry.attributes, **self._static}
         given: set[str] = set()
-        for name, value in entry.extras.items():
-            for flat_name, scalar in flatten(value, name, entry.notes, self._redact):
-                free = flat_name or "_"
-                while free in given:  # {"a.b": 1, "a": {"b": 2}}: both are kept
-                    free += "_"
-                given.add(free)
-                fields[free] = scalar
-                if len(fields) >= _FIELDS_MAX:
-                    entry.notes.append("more fields than the intake takes")
-                    return fields
+        for name, value in flatten(entry.extras, "", entry.notes, self._redact):
+            free = name if name not in ("", "#") else f"{name}_"
+            while free in given:  # {"a.b": 1, "a": {"b": 2}}: both are kept
+                free += "_"
+            given.add(free)
+            fields[free] = _as_text(value) if free.startswith("#") else value
+            if len(fields) >= _FIELDS_MAX:
+                entry.notes.append("more fields than the intake takes")
+                break
         return fields
 
     def _object(self, entry: Entry) -> dict[str, Any]:

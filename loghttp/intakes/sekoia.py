@@ -95,7 +95,7 @@ class Sekoia:
         quoted = self._quote(document)
         if len(quoted) * 4 > EVENT_BYTES and len(quoted.encode()) > EVENT_BYTES:  # at most 4 bytes a character
             document["loghttp_cut"] = True
-            return (fit(document, EVENT_BYTES) or dumps({"message": "(too large to send)"})).decode()
+            return (fit(document, EVENT_BYTES) or self._smallest(entry)).decode()
         return quoted
 
     def _document(self, entry: Entry) -> dict[str, Any]:
@@ -116,6 +116,11 @@ class Sekoia:
         if entry.notes:
             document["loghttp_changed"] = ", ".join(dict.fromkeys(entry.notes))[:1_000]
         return document
+
+    def _smallest(self, entry: Entry) -> bytes:
+        """What is left of an event that no cutting of texts makes small enough: it has too many members."""
+        document = {"@timestamp": iso(entry.created), "message": entry.message, **entry.attributes, "loghttp_cut": True}
+        return fit(document, EVENT_BYTES) or dumps({"message": "(too large to send)"})
 
     def _wrap(self, text: str, timestamp: str) -> bytes:
         """The event as it waits: whole but for the key, which is added when it is sent and never stored."""
