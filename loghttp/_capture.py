@@ -11,12 +11,13 @@ import dataclasses
 import logging
 import numbers
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from itertools import islice
 from time import time
 from traceback import TracebackException
 from types import NoneType
@@ -57,13 +58,15 @@ class Captured(logging.LogRecord):
     What is loghttp's own is kept in slots, beside the record's attributes and not among them.
     """
 
-    __slots__ = ("exception", "formatter", "sequence", "size", "text", "when")
+    __slots__ = ("exception", "extras", "formatter", "sequence", "size", "text", "when")
 
     formatter: logging.Formatter | None
     """The handler's formatter when the record was logged."""
     text: str | None
     """What that formatter made of the record on the calling thread; None if it runs on the listener's."""
     exception: TracebackException | None
+    extras: Sequence[str]
+    """Names of the attributes that are the program's own."""
     when: float
     """`created`, or now where somebody put something else there that is no time."""
     sequence: int
@@ -95,9 +98,15 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
     else:
         size += _format_now(record, attributes)
 
-    extras = len(attributes) - len(STANDARD)
-    if extras > 0:
-        size += _freeze_extras(attributes, extras)
+    captured.extras = extras = _extras(attributes)
+    for name in extras:
+        value = attributes[name]
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif kind not in ATOMS:
+            attributes[name], cost = freeze(value)
+            size += cost
     if attributes["exc_info"]:
         captured.exception = _snapshot(attributes["exc_info"])
         attributes["exc_info"] = None  # frames, and every local variable in them, are let go
@@ -148,33 +157,20 @@ def _format_now(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
     return len(message)
 
 
-def _freeze_extras(attributes: dict[str, Any], expected: int) -> int:
-    """Replace what could change among the extras; return the bytes they occupy.
+def _extras(attributes: dict[str, Any]) -> Sequence[str]:
+    """The names of the extras.
 
-    `logging` adds extras after the standard attributes, so they are found from the end; if fewer than
-    expected are found there (a record factory may add its own first), all attributes are looked through.
+    `logging` adds them after the standard attributes, so they are found from the end; if their number is not
+    what is expected (a record factory may add its own first), all attributes are looked through.
     """
-    size = found = 0
+    names: list[str] = []
     for name in reversed(attributes):
         if name in STANDARD:
             break
-        found += 1
-        size += _freeze_extra(attributes, name)
-    if found < expected:
-        for name in attributes.keys() - STANDARD:
-            size += _freeze_extra(attributes, name)
-    return size
-
-
-def _freeze_extra(attributes: dict[str, Any], name: str) -> int:
-    value = attributes[name]
-    kind = type(value)
-    if kind is str:
-        return len(value)
-    if kind in ATOMS:
-        return _ITEM_COST
-    attributes[name], cost = freeze(value)
-    return cost
+        names.append(name)
+    if len(names) != len(attributes) - len(STANDARD):
+        names = [name for name in reversed(attributes) if name not in STANDARD]
+    return [name for name in reversed(names) if name not in FORMATTED] if names else ()
 
 
 def _snapshot(exc_info: Any) -> TracebackException | None:
@@ -221,11 +217,11 @@ class _Freezer:
             return self.freeze(value.value, inside)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-            return self._freeze_mapping(dict(fields), inside)
+            return self._freeze_mapping(fields, len(dataclasses.fields(value)), inside)
         if isinstance(value, Mapping):
-            return self._freeze_mapping(dict(value), inside)
+            return self._freeze_mapping(value.items(), len(value), inside)
         if isinstance(value, (list, tuple, Set, deque)):
-            return self._freeze_items(list(value), inside)
+            return self._freeze_items(value, len(value), inside)
         if isinstance(value, (bytearray, memoryview)):
             self.size += len(value)
             return bytes(value)
@@ -237,31 +233,30 @@ class _Freezer:
         self.size += len(text)
         return text
 
-    def _freeze_mapping(self, value: dict[Any, Any], above: tuple[int, ...]) -> Any:
+    def _freeze_mapping(self, members: Iterable[tuple[Any, Any]], number: int, above: tuple[int, ...]) -> Any:
         if len(above) > MAX_DEPTH:
-            return Mark(f"<{len(value)} entries, too deep>")
+            return Mark(f"<{number} entries, too deep>")
         copy: dict[str, Any] = {}
-        for key, item in value.items():
-            if self._left <= 0:
-                copy["<more>"] = Mark(f"<{len(value) - len(copy)} entries left out>")
-                break
+        # A list first: another thread may be changing the mapping. Cut first: it may be a database.
+        for key, item in list(islice(members, max(0, self._left))):
             self._left -= 1
             name = key if type(key) is str else safe_text(key)
             while name in copy:  # {1: "a", "1": "b"}: both are kept
                 name += "_"
             copy[name] = self.freeze(item, above)
+        if len(copy) < number:
+            copy["<more>"] = Mark(f"<{number - len(copy)} entries left out>")
         return copy
 
-    def _freeze_items(self, value: list[Any], above: tuple[int, ...]) -> Any:
+    def _freeze_items(self, items: Iterable[Any], number: int, above: tuple[int, ...]) -> Any:
         if len(above) > MAX_DEPTH:
-            return Mark(f"<{len(value)} items, too deep>")
+            return Mark(f"<{number} items, too deep>")
         copy: list[Any] = []
-        for item in value:
-            if self._left <= 0:
-                copy.append(Mark(f"<{len(value) - len(copy)} items left out>"))
-                break
+        for item in list(islice(items, max(0, self._left))):
             self._left -= 1
             copy.append(self.freeze(item, above))
+        if len(copy) < number:
+            copy.append(Mark(f"<{number - len(copy)} items left out>"))
         return copy
 
 

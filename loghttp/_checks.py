@@ -209,9 +209,22 @@ def proxies(name: str, value: object) -> dict[str, str] | None:
         return None
     checked = mapping(name, value)
     for key, entry in checked.items():
-        if not isinstance(entry, str) or "://" not in entry:
-            raise ConfigurationError(f"{name}[{key!r}] must be a proxy's URL such as 'http://proxy:3128'")
+        proxy_host(f"{name}[{key!r}]", entry)
     return checked
+
+
+def proxy_host(name: str, value: object) -> str:
+    """`host:port` of a proxy's URL; the URL itself may hold a password and is not shown."""
+    try:
+        parts = urlsplit(value if isinstance(value, str) and "://" in value else "")
+        if parts.hostname and not (parts.path.strip("/") or parts.query or parts.fragment):
+            return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        f"{name} must be a proxy's URL such as 'http://user:password@proxy:3128'; special characters in the"
+        " password must be percent-encoded (its value is not shown here)"
+    )
 
 
 def _path(name: str, value: object, what: str) -> str:

@@ -142,6 +142,11 @@ def flatten(value: Any, name: str, notes: list[str], redact: Collection[str] = (
         yield name, scalar(value, name, notes)
 
 
+def joined(notes: list[str]) -> str:
+    """The names of what was changed, each once, as one value for the event itself to bear."""
+    return ", ".join(dict.fromkeys(notes))[:1_000].encode("utf-8", "backslashreplace").decode()
+
+
 def fit(document: Any, limit: int) -> bytes | None:
     """`document` as JSON of at most `limit` bytes: its longest texts are cut, with a mark. None: cannot be."""
     for _ in range(64):  # each round cuts the longest text; a document has few long ones

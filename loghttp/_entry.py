@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import BaseJsonFormatter
 
-from loghttp._capture import ATOMS, FORMATTED, STANDARD, Captured, Mark, freeze, message_of, safe_text
+from loghttp._capture import ATOMS, STANDARD, Captured, Mark, freeze, message_of, safe_text
 from loghttp._encoding import EMPTY, dumps, nest, scalar, text
 
 DEFAULT_ATTRIBUTES: Final = ("level", "logger", "module", "function", "line", "process", "thread", "sequence")
@@ -74,12 +74,10 @@ class Reader:
         if record.when != values["created"]:
             notes.append("time")
         entry.attributes = self._attributes(record, notes)
-        if len(values) > len(STANDARD):
-            for key, value in values.items():
-                if key not in STANDARD and key not in FORMATTED:
-                    name = key if type(key) is str else safe_text(key)
-                    if not name.startswith("_"):
-                        entry.extras[name] = value
+        for key in record.extras:
+            name = key if type(key) is str else safe_text(key)
+            if not name.startswith("_"):
+                entry.extras[name] = values[key]
         self._read_exception(record, entry)
         if values.get("stack_info"):
             entry.stack = text(safe_text(values["stack_info"]), "stack_info", notes)
@@ -89,7 +87,7 @@ class Reader:
             entry.extras = {**record.msg, **entry.extras}
             message = dumps(nest(record.msg, "", notes, self._redact)).decode()
         else:
-            message = text(message_of(record), "message", notes)
+            message = text(record.msg if type(record.msg) is Mark else message_of(record), "message", notes)
         if not message.strip():
             message = EMPTY
             notes.append("message")
@@ -110,18 +108,19 @@ class Reader:
 
     def _read_exception(self, record: Captured, entry: Entry) -> None:
         """The exception as text and as two fields; formatters find the text where logging caches it."""
-        exception = record.exception
-        if exception is None:
-            cached = record.__dict__.get("exc_text")  # it came through a queue or a socket as text
-            entry.traceback = text(safe_text(cached), "exception", entry.notes) if cached else ""
+        exception, cached = record.exception, record.__dict__.get("exc_text")
+        if exception is None:  # it may have come through a queue or a socket, as text
+            entry.traceback = text(safe_text(cached), "exception", entry.notes).strip("\n") if cached else ""
             return
+        entry.attributes["exc_type"] = text(_type_name(exception), "exc_type", entry.notes)
+        entry.attributes["exc_message"] = text(str(exception), "exc_message", entry.notes)
+        if isinstance(cached, str) and cached.isspace():
+            return  # how loguru says that the traceback stands in the message already
         try:
             traceback = "".join(exception.format()).rstrip("\n")
         except Exception as error:  # noqa: BLE001  a SyntaxError with odd attributes, say
             traceback = Mark(f"<traceback unreadable: {type(error).__name__}>")
         entry.traceback = text(traceback, "exception", entry.notes)
-        entry.attributes["exc_type"] = text(_type_name(exception), "exc_type", entry.notes)
-        entry.attributes["exc_message"] = text(str(exception), "exc_message", entry.notes)
         in_lines = getattr(record.formatter, "exc_info_as_array", False)
         record.exc_text = traceback.splitlines() if in_lines else traceback  # type: ignore[assignment]
 

@@ -189,6 +189,11 @@ def _before_fork() -> None:
     is now held by their own thread, and re-entrant.
     """
     locks = _held_for_fork.setdefault(threading.get_ident(), [])
+    logging_lock: Any = vars(logging)["_lock"]
+    # In this order everywhere: `dictConfig` holds logging's lock when it closes a handler. Without it, none.
+    if not logging_lock.acquire(timeout=1.0):
+        return
+    locks.append(logging_lock)
     for handler in list(_handlers):
         lock = handler._books.lock
         if lock.acquire(timeout=1.0):
@@ -196,7 +201,7 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    for lock in _held_for_fork.pop(threading.get_ident(), []):
+    for lock in reversed(_held_for_fork.pop(threading.get_ident(), [])):
         lock.release()
 
 

@@ -85,12 +85,18 @@ class Line:
     def closed(self) -> bool:
         return self.buffer.closing.is_set()
 
+    @property
+    def ended(self) -> bool:
+        """Whether its last thread has come and gone: that of a handler that nobody held, and nobody closed."""
+        return self._courier.thread is not None and not self._courier.thread.is_alive()
+
     def start(self) -> None:
         """Start the threads; where none can be started any more, deliver on this one, within the deadline."""
         with self._lifecycle:
             if self.started or self.closed:
                 return None
             self.started = True
+            _open_lines.difference_update([line for line in _open_lines if line.ended])
             _open_lines.add(self)
             if _exit_began is not None:
                 return self._finish_here(_exit_began + self._options.close_timeout)

@@ -78,7 +78,7 @@ class Listener(logging.handlers.QueueListener):
         event, urgent = None, False
         try:
             event = self._encode(record)
-            urgent = record.levelno >= self._flush_level
+            urgent = isinstance(record.levelno, int) and record.levelno >= self._flush_level
         except BaseException:  # noqa: BLE001  whatever a user's object raises, this thread lives
             if event is None:
                 self._books.drop("encoding", 1, record.when, record.when)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -53,7 +54,8 @@ def on_own_thread() -> bool:
 def forget_parent() -> None:
     """After a fork: the parent's threads do not exist here, and its losses are its own to tell."""
     _own_threads.clear()
-    _epilogue.lost.clear()
+    if (epilogue := sys.__dict__.pop("_loghttp_epilogue", None)) is not None:
+        epilogue.lost.clear()
 
 
 class SelfLog:
@@ -115,7 +117,7 @@ def last_words(text: str, _write: Callable[[int, bytes], int] = os.write) -> Non
 
 
 class _Epilogue:
-    """Tells what was lost after exit had begun, in one line a handler, when the interpreter clears this module."""
+    """Tells what was lost after all else had ended, in one line a handler, when it is deleted itself."""
 
     def __init__(self) -> None:
         self.lost: dict[str, int] = {}
@@ -125,12 +127,14 @@ class _Epilogue:
             tell(f"{who}: {records_were(count)} lost, logged when the program had ended")
 
 
-_epilogue = _Epilogue()
-
-
 def lost_at_exit(who: str, count: int) -> None:
-    """Have a loss told that comes too late for anything else."""
-    _epilogue.lost[who] = _epilogue.lost.get(who, 0) + count
+    """Have a loss told that comes too late for anything else: in an `atexit` callback, in a `__del__`.
+
+    Told one by one these would be a line a record. So they are summed up in an object that `sys` holds, the
+    last namespace that the interpreter clears.
+    """
+    epilogue = sys.__dict__.setdefault("_loghttp_epilogue", _Epilogue())
+    epilogue.lost[who] = epilogue.lost.get(who, 0) + count
 
 
 def records_were(count: int) -> str:

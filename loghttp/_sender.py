@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from loghttp import _checks
 from loghttp._options import Delivery
 from loghttp._verdict import Failure, FailureKind, Reply
 from loghttp.intakes import Request
@@ -56,11 +57,11 @@ class _UnverifiedPool(HTTPSConnectionPool):
 
 class _UnverifiedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         _use_unverified_pool(self.poolmanager)
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)  # type: ignore[no-untyped-call]
+        manager = super().proxy_manager_for(proxy, **kwargs)
         _use_unverified_pool(manager)
         return manager
 
@@ -76,7 +77,8 @@ class Sender:
         self._options = options
         self._session: requests.Session | None = None
         self._reused = False  # has the connection at hand been used before
-        self._secrets = [*secrets, *_passwords(options.proxies)]
+        self._secrets = list(secrets)
+        self._proxy: str | None = None  # host:port of the proxy in use
         self.bytes_sent = 0
         """Bytes of the last request's body on the wire."""
 
@@ -98,8 +100,16 @@ class Sender:
     def reset(self) -> None:
         """Close the connection; the next request reads certificates, proxies and names afresh."""
         session, self._session, self._reused = self._session, None, False
-        if session is not None:
-            session.close()
+        if session is None:
+            return
+        # urllib3 closes its pools when they are collected, which does not happen any more at exit.
+        for adapter in session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                for manager in (adapter.poolmanager, *adapter.proxy_manager.values()):
+                    for key in manager.pools.keys():  # noqa: SIM118  not a dict
+                        if (pool := manager.pools.get(key)) is not None:
+                            pool.close()
+        session.close()
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], within: float | None) -> Reply:
         connect, read = self._options.timeout
@@ -123,7 +133,7 @@ class Sender:
                     raise  # half a success: rather send twice than lose
                 self.reset()
             names = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, names, self._mask(bytes(content)), time.time())
+            return Reply(response.status_code, names, self._mask(bytes(content)), time.time(), self._proxy is not None)
 
     def _open(self, url: str) -> requests.Session:
         """A session that takes proxies and CA bundles from the environment once, and nothing else of it."""
@@ -137,14 +147,17 @@ class Sender:
         session.verify = bundle if options.verify is True and bundle else options.verify
         proxies = get_environ_proxies(url) if options.proxies is None else options.proxies
         session.proxies.update(proxies)
-        self._secrets += _passwords(proxies)
+        proxy = select_proxy(url, proxies)
+        self._proxy = _checks.proxy_host("the proxy of the environment", proxy) if proxy else None
+        self._secrets += [password for password in [urlsplit(proxy or "").password] if password]
         return session
 
     def _failure(self, error: Exception, reused: bool) -> Failure:
         kind = _kind_of(error)
         if reused and kind == "connection" and any(name in repr(error) for name in _CUT_OFF):
             kind = "stale"
-        return Failure(kind, self._mask(f"{_root_words(error)}".encode("utf-8", "replace")).decode())
+        words = _root_words(error) + (f" (by the proxy {self._proxy})" if self._proxy else "")
+        return Failure(kind, self._mask(words.encode("utf-8", "replace")).decode())
 
     def _mask(self, content: bytes) -> bytes:
         """An intake or a proxy may repeat in its answer what it was sent."""
@@ -152,10 +165,6 @@ class Sender:
             if secret.encode() in content:
                 content = content.replace(secret.encode(), b"[secret]")
         return content
-
-
-def _passwords(proxies: Mapping[str, str] | None) -> list[str]:
-    return [password for url in (proxies or {}).values() if (password := urlsplit(url).password)]
 
 
 def _kind_of(error: Exception) -> FailureKind:

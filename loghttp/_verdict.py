@@ -29,6 +29,8 @@ class Reply:
     body: bytes
     received: float
     """Wall clock, seconds since 1970: what a Retry-After date is compared with."""
+    proxied: bool = False
+    """Whether a forward proxy was asked for it, which may have answered itself."""
 
     def json(self) -> Any:
         """The body as JSON, or None where it is none."""
@@ -116,8 +118,7 @@ def judge_status(reply: Reply) -> Verdict:
     status, reason = reply.status, str(reply)
     if 200 <= status < 300:
         return Delivered()
-    if status == 401 and "proxy-authenticate" in reply.headers:
-        # Some forward proxies (tinyproxy) answer 401 for their own credentials: not the token's fault.
+    if status == 401 and _is_proxys_own(reply):
         return Misconfigured(reason, _ADVICE[407])
     if status in _ADVICE:
         return Misconfigured(reason, _ADVICE[status])
@@ -139,6 +140,15 @@ def judge_failure(failure: Failure) -> Verdict:
     if failure.kind == "proxy_credentials":
         return Misconfigured(failure.words, _ADVICE[407])
     return TryLater(failure.words)
+
+
+def _is_proxys_own(reply: Reply) -> bool:
+    """tinyproxy answers 401, as if the intake asked for a password: not the token's fault.
+
+    No intake asks for Basic authentication; and a reply that a proxy has passed on bears a Via.
+    """
+    asks = reply.headers.get("www-authenticate", "").lower().startswith("basic")
+    return "proxy-authenticate" in reply.headers or (reply.proxied and asks and "via" not in reply.headers)
 
 
 def retry_after(reply: Reply) -> float | None:

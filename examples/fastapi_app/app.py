@@ -17,11 +17,13 @@ from fastapi import FastAPI
 logger = logging.getLogger("shop")
 
 
-class AccessFields(logging.Filter):
-    """Gives uvicorn's access records the parts of their message as fields; log_config.json names it."""
+class UvicornFields(logging.Filter):
+    """The parts of uvicorn's access message become fields, its colours stay in the terminal; see log_config.json."""
 
     def filter(self, record):
-        record.client, record.method, record.path, _, record.status = record.args
+        if record.name == "uvicorn.access":
+            record.client, record.method, record.path, _, record.status = record.args
+        record.__dict__.pop("color_message", None)
         return True
 
 

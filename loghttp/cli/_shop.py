@@ -11,7 +11,7 @@ orders = logging.getLogger("shop.orders")
 
 
 def open_for_a_moment() -> None:
-    """A minute of business: eight records, the last with a traceback, two with a password among their extras."""
+    """A moment of business: eight records, the last with a traceback, two with a password among their extras."""
     amelie = {"id": 42, "name": "amelie", "country": "FR"}
     basket = {"id": "b-7", "items": ["mug", "pen"], "total": 59.9}
 

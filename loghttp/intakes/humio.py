@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from loghttp._checks import Secret
-from loghttp._encoding import dumps, fit, flatten, nest
+from loghttp._encoding import dumps, fit, flatten, joined, nest
 from loghttp._entry import Entry
 from loghttp._options import Limits
 from loghttp._verdict import Reply, TryLater, Verdict, judge_status, retry_after
@@ -69,13 +69,13 @@ class Humio:
             event, fields = _string(entry), self._fields(entry)
         fields |= tags
         if entry.notes:
-            fields["loghttp_changed"] = ", ".join(dict.fromkeys(entry.notes))[:1_000]
+            fields["loghttp_changed"] = joined(entry.notes)
         # `time` is in seconds, and a float always has its point: a bare integer could be read as milliseconds.
         document = {"time": round(entry.created, 6), **self._members, "event": event, "fields": fields}
         body = dumps(document)
         if len(body) > LIMITS.event_bytes:
             fields["loghttp_cut"] = True
-            body = fit(document, LIMITS.event_bytes) or self._smallest(entry)
+            body = fit(document, LIMITS.event_bytes) or self._smallest(entry, tags)
         return body
 
     def cut(self, event: bytes, limit: int) -> bytes | None:
@@ -133,9 +133,9 @@ class Humio:
                 tags[f"#{name}"] = _as_text(value)
         return tags
 
-    def _smallest(self, entry: Entry) -> bytes:
+    def _smallest(self, entry: Entry, tags: dict[str, str]) -> bytes:
         """What is left of an event that no cutting of texts makes small enough: it has too many fields."""
-        fields = {**entry.attributes, **self._static, "loghttp_cut": True}
+        fields = {**entry.attributes, **self._static, **tags, "loghttp_cut": True}
         document = {"time": entry.created, **self._members, "event": _string(entry), "fields": fields}
         return fit(document, LIMITS.event_bytes) or dumps({"time": entry.created, "event": "(too large to send)"})
 

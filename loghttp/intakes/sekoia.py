@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pythonjsonlogger.json import JsonFormatter
 
 from loghttp._checks import Secret
-from loghttp._encoding import dumps, fit, nest
+from loghttp._encoding import dumps, fit, joined, nest
 from loghttp._entry import Entry
 from loghttp._options import Limits
 from loghttp._stats import iso
@@ -101,7 +101,7 @@ class Sekoia:
     def _document(self, entry: Entry) -> dict[str, Any]:
         """A name given twice: the extra wins, then the static field, then the attribute."""
         if entry.document is not None:
-            return {**self._static, **entry.document}
+            return {"@timestamp": iso(entry.created), **self._static, **entry.document}
         document: dict[str, Any] = {
             "@timestamp": iso(entry.created),
             "message": entry.message,
@@ -114,7 +114,7 @@ class Sekoia:
         document |= self._static
         document |= nest(entry.extras, "", entry.notes, self._redact)
         if entry.notes:
-            document["loghttp_changed"] = ", ".join(dict.fromkeys(entry.notes))[:1_000]
+            document["loghttp_changed"] = joined(entry.notes)
         return document
 
     def _smallest(self, entry: Entry) -> bytes:

@@ -1,0 +1,91 @@
+"""What the tests of the handlers share: a strict intake, handlers on it that are closed, and a logger of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import loghttp
+from loghttp.testing import LocalIntake
+
+Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
+Factory = Callable[..., Any]
+
+_VARIABLES = ("HUMIO_URL", "HUMIO_INGEST_TOKEN", "SEKOIA_URL", "SEKOIA_INTAKE_KEY")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's shell holds does not decide about a test."""
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def intake(local_intake: LocalIntake) -> LocalIntake:
+    """A strict intake on loopback, new for each test."""
+    return local_intake
+
+
+@pytest.fixture
+def logger() -> logging.Logger:
+    """A logger that no other test knows: it is not in logging's tree, so nothing has to be undone."""
+    return logging.Logger("shop.orders", logging.DEBUG)
+
+
+@pytest.fixture
+def open_handler(intake: LocalIntake, logger: logging.Logger) -> Iterator[Factory]:
+    """Makes a handler of a class, pointed at `intake` and added to `logger`; closed, and its books audited."""
+    handlers: list[Handler] = []
+
+    def make(kind: type[Any], /, **options: Any) -> Any:
+        secret = "token" if issubclass(kind, loghttp.HumioHECHandler) else "intake_key"
+        given = {"url": intake.url, secret: getattr(intake, secret), "flush_interval": 0.02, **options}
+        handler = kind(**given)
+        handlers.append(handler)
+        logger.addHandler(handler)
+        return handler
+
+    yield make
+    for handler in handlers:
+        handler.close()
+        stats = handler.stats()
+        assert stats.pending == 0, stats
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), stats
+
+
+@pytest.fixture
+def humio(open_handler: Factory) -> Factory:
+    """`humio(**options)`: a HumioHECHandler on `logger`, which sends to `intake`."""
+    return lambda **options: open_handler(loghttp.HumioHECHandler, **options)
+
+
+@pytest.fixture
+def sekoia(open_handler: Factory) -> Factory:
+    """`sekoia(**options)`: a SekoiaHandler on `logger`, which sends to `intake`."""
+    return lambda **options: open_handler(loghttp.SekoiaHandler, **options)
+
+
+def make_record(**attributes: Any) -> logging.LogRecord:
+    """A LogRecord with what a call of `logger.info` gives it, and `attributes` over that."""
+    return logging.makeLogRecord(
+        {"name": "shop.orders", "levelno": logging.INFO, "levelname": "INFO", "msg": "order placed", **attributes}
+    )
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 10.0) -> None:
+    """Wait until `condition()` is true, and fail if that takes longer than `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become so in time"
+        time.sleep(0.005)
+
+
+def line_threads() -> list[str]:
+    """The names of the threads of loghttp's handlers that run in this process."""
+    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("loghttp-"))

@@ -1,0 +1,775 @@
+"""The one place where records pass between threads: bounded, exact, and never waiting longer than it was told.
+
+Most tests here use one thread and a clock that they turn themselves: where the courier would wait for its
+bell, the clock jumps to the end of that wait.
+"""
+
+
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+import pytest
+
+from loghttp._batch import EVENT_COST, Event
+from loghttp._capture import Captured, capture
+from loghttp._entry import Reader
+from loghttp._listener import Listener
+from loghttp._options import Delivery
+from loghttp._queue import Buffer, Marker
+from loghttp._selflog import SelfLog
+from loghttp._stats import Books
+
+PATIENCE = 10.0  # seconds that a test waits for something that takes milliseconds
+
+# ---- helpers
+
+
+class Idle(Exception):
+    """The courier's thread would wait until somebody puts something."""
+
+
+class Clock:
+    """Monotonic seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bell:
+    """Stands for the bell at which a thread waits: nobody rings, so the time-out passes at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def get(self, timeout: float | None = None) -> None:
+        if timeout is None:
+            raise Idle
+        self.clock.now += timeout
+        raise Empty
+
+    def put(self, _: None) -> None:
+        """There is nobody to wake."""
+
+
+class Line:
+    """A buffer with its books and a clock, on one thread."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = Clock()
+        self.books = Books()
+        self.buffer = Buffer(self.books, delivery(**options), self.clock)
+        self.buffer._courier_bell = Bell(self.clock)  # type: ignore[assignment]
+        self.number = 0
+
+    def put(self, size: int = 1_000, number: int | None = None) -> bool:
+        """Put the next record: they are numbered from 1, and `when` is the number."""
+        self.number = number or self.number + 1
+        return self.buffer.put(record(self.number, size))
+
+    def encode(self, size: int = 100, *, urgent: bool = False) -> None:
+        """Turn all waiting records into events of `size` bytes, and pass markers on, as the listener does."""
+        for item in self.buffer.take_records() or ():
+            if isinstance(item, Marker):
+                self.buffer.pass_marker(item)
+            else:
+                self.buffer.put_event(Event(b"x" * size, item.when, self.clock.now), item.size, urgent=urgent)
+
+    def fill(self, count: int, size: int = 100) -> None:
+        """`count` more events wait to be sent."""
+        for _ in range(count):
+            self.put()
+        while self.buffer._records:
+            self.encode(size)
+
+    def take(self) -> list[int]:
+        """The numbers of the next batch, after waiting for it."""
+        return [int(event.created) for event in self.take_events()]
+
+    def take_events(self) -> list[Event]:
+        return self.buffer.take_events() or []
+
+    def audit(self) -> dict[str, int]:
+        """The dropped by reason, after a look whether books and buffer agree."""
+        stats = self.books.stats()
+        assert stats.accepted == stats.delivered + stats.pending + sum(stats.dropped.values())
+        assert stats.pending == self.buffer._held, "the buffer holds what the books call pending"
+        assert 0 <= self.buffer._held_bytes
+        if not stats.pending:
+            assert 0 == self.buffer._held_bytes
+        return dict(stats.dropped)
+
+
+def delivery(**options: Any) -> Delivery:
+    return Delivery(**{"batch_events": 100, "batch_bytes": 1_000_000, **options})
+
+
+def record(number: int, size: int = 1_000, **attributes: Any) -> Captured:
+    """A captured record that is taken to occupy `size` bytes and was logged at second `number`."""
+    captured = capture(logging.makeLogRecord({"msg": "order placed", "created": float(number), **attributes}))
+    captured.size = size
+    return captured
+
+
+def run(*targets: Callable[[], Any]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def finish(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [] == [thread.name for thread in threads if thread.is_alive()]
+
+
+# ---- the books
+
+
+def test_every_record_is_pending_until_it_has_left() -> None:
+    """A record is pending from `put` until its event is delivered or dropped, in whatever stage it is."""
+    line = Line()
+    line.put()
+    assert (1, 1) == (line.books.stats().accepted, line.books.stats().pending)
+    line.encode()
+    assert 1 == line.books.stats().pending
+    line.buffer.close()
+    events = line.take_events()
+    assert 1 == line.books.stats().pending
+    line.buffer.delivered(events)
+    assert (0, 1) == (line.books.stats().pending, line.books.stats().delivered)
+    assert {} == line.audit()
+
+
+def test_the_sequence_rises_by_one() -> None:
+    """Each accepted record is given the next number, so that a gap at the intake shows a loss."""
+    line = Line(buffer_events=2)
+    records = [record(number) for number in range(5)]
+    for captured in records:
+        line.buffer.put(captured)
+    assert [1, 2, 3, 4, 5] == [captured.sequence for captured in records]
+
+
+def test_a_record_that_became_no_event_is_gone() -> None:
+    """A record that could not be encoded is in the books already; the buffer only makes room."""
+    line = Line()
+    line.put(size=500)
+    [captured] = line.buffer.take_records() or []
+    assert isinstance(captured, Captured)
+    line.books.drop("encoding", 1, 1.0, 1.0)
+    line.buffer.put_event(None, captured.size)
+    assert {"encoding": 1} == line.audit()
+
+
+# ---- overflow
+
+
+def test_drop_oldest_keeps_the_newest() -> None:
+    """The oldest gives way, is counted once as `queue_full`, and the newest is taken."""
+    line = Line(buffer_events=3)
+    for _ in range(5):
+        line.put()
+    assert {"queue_full": 2} == line.audit()
+    line.buffer.close()
+    line.encode()
+    assert [3, 4, 5] == line.take()
+
+
+def test_drop_oldest_drops_events_before_records() -> None:
+    """What was encoded was logged before what was not."""
+    line = Line(buffer_events=3)
+    line.fill(2)
+    for _ in range(3):
+        line.put()
+    assert {"queue_full": 2} == line.audit()
+    line.encode()
+    line.buffer.close()
+    assert [3, 4, 5] == line.take()
+
+
+def test_drop_newest_keeps_the_oldest() -> None:
+    """The newest is not taken in, is counted once as `queue_full`, and the program goes on."""
+    line = Line(buffer_events=3, overflow="drop_newest")
+    assert [True] * 5 == [line.put() for _ in range(5)]
+    assert {"queue_full": 2} == line.audit()
+    line.buffer.close()
+    line.encode()
+    assert [1, 2, 3] == line.take()
+
+
+def test_block_waits_no_longer_than_block_timeout() -> None:
+    """With `block_timeout` the program waits so long, and then the record is counted as `queue_full`."""
+    line = Line(buffer_events=1, overflow="block", block_timeout=0.01)
+    line.put()
+    assert line.put()
+    assert {"queue_full": 1} == line.audit()
+
+
+def test_block_waits_for_room() -> None:
+    """The program waits until something has left, and then nothing was lost."""
+    line = Line(buffer_events=1, overflow="block")
+    line.put()
+    threads = run(line.put)
+    while not line.buffer._blocked:
+        pass
+    line.encode()
+    line.buffer._markers = 1  # due at once
+    line.buffer.delivered(line.take_events())
+    finish(threads)
+    assert {} == line.audit()
+    assert (2, 1) == (line.books.stats().accepted, line.books.stats().delivered)
+
+
+def test_closing_frees_who_waits() -> None:
+    """Who waits for room is told that the buffer is closed, and the record is in no book."""
+    line = Line(buffer_events=1, overflow="block")
+    line.put()
+    answers: list[bool] = []
+    threads = run(lambda: answers.append(line.put()))
+    while not line.buffer._blocked:
+        pass
+    line.buffer.close()
+    finish(threads)
+    assert [False] == answers
+    assert 1 == line.books.stats().accepted
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
+def test_a_record_larger_than_the_buffer_never_has_room(overflow: str) -> None:
+    """It is counted as `too_large` at once: it pushes nothing out, and nobody waits for room that never comes."""
+    line = Line(buffer_bytes=5_000, overflow=overflow)
+    line.put()
+    finish(run(lambda: line.put(size=5_001)))
+    assert {"too_large": 1} == line.audit()
+    assert 1 == line.books.stats().pending
+
+
+@pytest.mark.parametrize(("overflow", "kept"), [("drop_oldest", [3, 4, 5]), ("drop_newest", [1, 2, 3])])
+def test_memory_is_bounded_by_bytes(overflow: str, kept: list[int]) -> None:
+    """Three records of a kilobyte fit where 3,500 bytes may be kept, however many may be."""
+    line = Line(buffer_bytes=3_500, overflow=overflow)
+    for _ in range(5):
+        line.put(size=1_000)
+    assert 3_500 >= line.buffer._held_bytes
+    assert {"queue_full": 2} == line.audit()
+    line.encode()
+    line.buffer.close()
+    assert kept == line.take()
+
+
+def test_one_large_record_pushes_out_as_many_as_it_takes() -> None:
+    """A record of three kilobytes takes the place of the three oldest."""
+    line = Line(buffer_bytes=5_000)
+    for _ in range(5):
+        line.put(size=1_000)
+    line.put(size=3_000)
+    assert {"queue_full": 3} == line.audit()
+    assert 5_000 == line.buffer._held_bytes
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+def test_events_that_come_out_larger_stay_within_the_bytes(overflow: str) -> None:
+    """Escaping can make an event six times as long as its record: the bound holds all the same."""
+    line = Line(buffer_bytes=10_000, overflow=overflow)
+    for _ in range(8):
+        line.put(size=1_000)
+    line.encode(size=3_000)
+    assert 10_000 >= line.buffer._held_bytes
+    line.audit()
+
+
+def test_what_is_in_hand_is_never_dropped_for_room() -> None:
+    """A batch that is being sent may have arrived already: only what waits gives way."""
+    line = Line(buffer_events=3)
+    line.fill(3)
+    line.buffer._markers = 1
+    in_hand = line.take_events()
+    assert 3 == len(in_hand)
+    line.put()
+    assert {"queue_full": 1} == line.audit()
+    line.buffer.delivered(in_hand)
+    assert 3 == line.books.stats().delivered
+    assert {"queue_full": 1} == line.audit()
+
+
+def test_markers_are_not_dropped_for_room() -> None:
+    """A flush under way gets its answer, whatever overflows meanwhile."""
+    line = Line(buffer_events=2)
+    line.put()
+    marker = line.buffer.mark()
+    for _ in range(5):
+        line.put()
+    line.encode()
+    line.buffer.delivered(line.take_events())
+    with pytest.raises(Idle):
+        line.take_events()
+        line.buffer.delivered(line.take_events())
+    assert marker.in_time
+
+
+# ---- when a batch is due
+
+
+def test_a_batch_is_due_when_its_oldest_event_is_old_enough() -> None:
+    """`flush_interval` counts from the oldest event, whatever comes after it."""
+    line = Line(flush_interval=2.0)
+    line.fill(1)
+    line.clock.now += 1.5
+    line.fill(1)
+    assert [1, 2] == line.take()
+    assert 1_002.0 == line.clock.now
+
+
+def test_a_batch_is_due_when_it_is_full() -> None:
+    """`batch_events` are enough, and no more go along."""
+    line = Line(batch_events=3, flush_interval=60.0)
+    line.fill(7)
+    assert [[1, 2, 3], [4, 5, 6]] == [line.take(), line.take()]
+    assert 1_000.0 == line.clock.now
+    assert [7] == line.take()
+    assert 1_060.0 == line.clock.now
+
+
+def test_a_batch_is_due_when_its_bytes_are_enough() -> None:
+    """`batch_bytes` are enough; the event that would exceed them waits for the next batch."""
+    line = Line(batch_bytes=1_000, flush_interval=60.0)
+    line.fill(5, size=400)
+    assert [1, 2] == line.take()
+    assert 1_000.0 == line.clock.now
+
+
+def test_an_event_larger_than_a_batch_travels_alone() -> None:
+    """An event of more than `batch_bytes` is sent all the same, and by itself."""
+    line = Line(batch_bytes=1_000, flush_interval=60.0)
+    line.fill(1, size=10)
+    line.fill(1, size=5_000)
+    line.fill(1, size=10)
+    assert [[1], [2]] == [line.take(), line.take()]
+
+
+def test_an_urgent_event_makes_its_batch_due_at_once() -> None:
+    """`flush_level`: what waits before it goes along, so the order stays."""
+    line = Line(flush_interval=60.0)
+    line.fill(2)
+    line.put()
+    line.encode(urgent=True)
+    assert [1, 2, 3] == line.take()
+    assert 1_000.0 == line.clock.now
+
+
+def test_urgency_ends_with_its_batch() -> None:
+    """The event after an urgent one waits as any other does."""
+    line = Line(flush_interval=60.0)
+    line.put()
+    line.encode(urgent=True)
+    line.take()
+    line.fill(1)
+    line.take()
+    assert 1_060.0 == line.clock.now
+
+
+def test_an_error_storm_leaves_in_batches() -> None:
+    """A thousand urgent events leave in ten requests of a hundred, not in a thousand."""
+    line = Line(batch_events=100)
+    for _ in range(1_000):
+        line.put()
+    while line.buffer._records:
+        line.encode(urgent=True)
+    assert [100] * 10 == [len(line.take()) for _ in range(10)]
+
+
+def test_nothing_waits_for_nothing() -> None:
+    """An idle courier waits without a time-out: an idle program does no work."""
+    with pytest.raises(Idle):
+        Line().take_events()
+
+
+# ---- flush
+
+
+def test_a_flush_makes_due_what_was_before_it() -> None:
+    """A marker that is put after a record is passed once that record has left."""
+    line = Line(flush_interval=60.0)
+    line.put()
+    marker = line.buffer.mark()
+    line.put()
+    line.encode()
+    events = line.take_events()
+    assert [1] == [int(event.created) for event in events]
+    assert 1_000.0 == line.clock.now
+    assert not marker.passed.is_set()
+    line.buffer.delivered(events)
+    assert [2] == line.take()
+    assert marker.passed.is_set()
+    assert marker.in_time
+
+
+def test_a_flush_of_nothing_is_done() -> None:
+    """With nothing before it the marker comes through at once."""
+    line = Line()
+    marker = line.buffer.mark()
+    line.encode()
+    with pytest.raises(Idle):
+        line.take_events()
+    assert marker.in_time
+
+
+def test_what_was_dropped_does_not_hold_a_flush() -> None:
+    """True means delivered or dropped: nothing that was before the call is on its way any more."""
+    line = Line()
+    line.put()
+    marker = line.buffer.mark()
+    line.encode()
+    line.buffer.dropped(line.take_events(), "refused")
+    with pytest.raises(Idle):
+        line.take_events()
+    assert marker.in_time
+
+
+def test_many_flushes_at_once_each_get_their_answer() -> None:
+    """Markers come through in order, those next to each other at the same time."""
+    line = Line()
+    markers = [line.buffer.mark(), line.buffer.mark()]
+    line.put()
+    markers.append(line.buffer.mark())
+    line.encode()
+    events = line.take_events()
+    assert [True, True, False] == [marker.passed.is_set() for marker in markers]
+    line.buffer.delivered(events)
+    with pytest.raises(Idle):
+        line.take_events()
+    assert [True] * 3 == [marker.in_time for marker in markers]
+
+
+def test_after_a_flush_the_interval_counts_again() -> None:
+    """A flush that has come through leaves nothing behind that would make later batches due at once."""
+    line = Line(flush_interval=60.0)
+    line.buffer.mark()
+    line.encode()
+    line.fill(1)
+    line.take()
+    assert 1_060.0 == line.clock.now
+
+
+# ---- close and abandon
+
+
+def test_closing_makes_all_due_and_lets_nothing_in() -> None:
+    """What is in is handed out to the end; what comes after is told that it is too late, and is in no book."""
+    line = Line(batch_events=2, flush_interval=60.0)
+    line.fill(3)
+    line.put()
+    line.buffer.close()
+    assert not line.put(number=9)
+    line.encode()
+    assert None is line.buffer.take_records()
+    assert [[1, 2], [3, 4]] == [line.take(), line.take()]
+    assert None is line.buffer.take_events()
+    assert 1_000.0 == line.clock.now
+    assert 4 == line.books.stats().accepted
+
+
+def test_a_flush_of_a_closed_buffer_tells_whether_all_is_out() -> None:
+    """No marker travels any more: the answer is what the buffer holds."""
+    line = Line()
+    line.put()
+    line.buffer.close()
+    assert (True, False) == (line.buffer.mark().passed.is_set(), line.buffer.mark().in_time)
+    line.encode()
+    line.buffer.delivered(line.take_events())
+    assert line.buffer.mark().in_time
+
+
+def test_abandoning_counts_each_record_once_whichever_stage_it_is_in() -> None:
+    """Waiting, in the listener's hand, encoded, in the courier's hand: all lost at shutdown, and told how many."""
+    line = Line(batch_events=2)
+    line.fill(4)
+    line.take_events()  # two in the courier's hand, two wait
+    line.put()
+    line.buffer.take_records()  # one in the listener's hand
+    line.put()  # one waits
+    line.buffer.close()
+    assert 6 == line.buffer.abandon()
+    assert {"shutdown": 6} == line.audit()
+    losses = line.books.take_untold_log()
+    assert (6, 1.0, 6.0) == (losses.total, losses.first, losses.last)
+
+
+def test_what_returns_after_abandoning_is_ignored() -> None:
+    """A thread that comes back late from a hanging request must not enter its batch a second time."""
+    line = Line()
+    line.fill(2)
+    line.buffer.close()
+    events = line.take_events()
+    line.buffer.abandon()
+    line.buffer.delivered(events[:1])
+    line.buffer.dropped(events[1:], "refused")
+    assert 0 == line.buffer.abandon()
+    assert {"shutdown": 2} == line.audit()
+    assert 0 == line.books.stats().delivered
+
+
+def test_a_record_that_becomes_an_event_after_abandoning_is_ignored() -> None:
+    """The listener, too, may come back late."""
+    line = Line()
+    line.put()
+    [captured] = line.buffer.take_records() or []
+    line.buffer.close()
+    line.buffer.abandon()
+    assert isinstance(captured, Captured)
+    line.buffer.put_event(Event(b"x", 1.0, 1.0), captured.size)
+    assert {"shutdown": 1} == line.audit()
+
+
+def test_abandoning_frees_who_flushes() -> None:
+    """A flush under way is told that it was in vain."""
+    line = Line()
+    line.put()
+    marker = line.buffer.mark()
+    line.buffer.close()
+    line.buffer.abandon()
+    assert (True, False) == (marker.passed.is_set(), marker.in_time)
+
+
+def test_a_record_lost_in_encoding_is_not_lost_at_shutdown_as_well() -> None:
+    """A formatter raised, `handleError` takes its time (a console that hangs), and the program ends meanwhile.
+
+    The record is in the books as lost; counted again at shutdown, more would be lost than was accepted.
+    """
+    line = Line()
+
+    class Raising(logging.Formatter):
+        def format(self, _: logging.LogRecord) -> str:
+            raise RuntimeError("no")
+
+    def hang_until_the_end(_: logging.LogRecord) -> None:
+        line.buffer.close()
+        line.buffer.abandon()
+
+    listener = Listener(
+        line.buffer,
+        Reader(()),
+        intake=None,  # type: ignore[arg-type]  # it does not come to that
+        books=line.books,
+        selflog=SelfLog("test", line.books),
+        flush_level=logging.ERROR,
+        handle_error=hang_until_the_end,
+    )
+    captured = record(1)
+    captured.formatter = Raising()
+    line.buffer.put(captured)
+    listener.run()
+    stats = line.books.stats()
+    assert (1, 0, 1) == (stats.accepted, stats.pending, sum(stats.dropped.values()))
+
+
+# ---- in hand
+
+
+def test_parts_of_a_batch_leave_one_by_one() -> None:
+    """Delivered, refused, rejected: each event of a batch leaves once, and then nothing is held."""
+    line = Line()
+    line.fill(5)
+    line.buffer.close()
+    events = line.take_events()
+    line.buffer.delivered(events[:2])
+    line.buffer.dropped(events[2:3], "refused")
+    line.buffer.dropped(events[3:4], "intake_rejected")
+    assert 1 == line.books.stats().pending
+    line.buffer.lose_in_hand()
+    assert {"refused": 1, "intake_rejected": 1, "encoding": 1} == line.audit()
+    line.buffer.lose_in_hand()
+    assert {"refused": 1, "intake_rejected": 1, "encoding": 1} == line.audit()
+
+
+def test_an_event_that_was_cut_weighs_less() -> None:
+    """The bytes that a cut event no longer occupies are free at once."""
+    line = Line()
+    line.fill(1, size=10_000)
+    line.buffer.close()
+    [event] = line.take_events()
+    smaller = line.buffer.exchanged(event, event._replace(body=b"x" * 100))
+    assert EVENT_COST + 100 == line.buffer._held_bytes
+    line.buffer.delivered([smaller])
+    assert {} == line.audit()
+
+
+def test_what_is_lost_by_a_fault_of_ours_weighs_what_it_weighed() -> None:
+    """Whichever part of a batch has left before, what is then given up leaves no byte behind."""
+    line = Line()
+    line.fill(1, size=10)
+    line.fill(1, size=10_000)
+    line.buffer.close()
+    small, large = line.take_events()
+    line.buffer.delivered([large])
+    line.buffer.lose_in_hand()
+    assert {"encoding": 1} == line.audit()
+
+
+# ---- waiting between attempts
+
+
+def test_closing_ends_a_pause() -> None:
+    """No wait between attempts survives `close`."""
+    line = Line()
+    threads = run(lambda: line.buffer.pause(3_600.0), lambda: line.buffer.pause(3_600.0, at_least=300.0))
+    line.buffer.close()
+    finish(threads)
+
+
+def test_a_pause_after_closing_is_none() -> None:
+    """A closed buffer waits for nothing."""
+    line = Line()
+    line.buffer.close()
+    finish(run(lambda: line.buffer.pause(3_600.0, at_least=300.0)))
+
+
+def test_closing_at_the_worst_moment_ends_a_pause() -> None:
+    """`close` comes just after the pause has looked whether it came: the courier must not sleep through the exit."""
+    line = Line()
+
+    class JustMissed(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            seen = super().wait(timeout)
+            line.buffer.close()
+            return seen
+
+    line.buffer.closing = JustMissed()
+    finish(run(lambda: line.buffer.pause(3_600.0)))
+
+
+def test_a_flush_ends_a_pause_of_our_own() -> None:
+    """Who flushes wants an attempt now: our own back-off gives way."""
+    line = Line()
+    threads = run(lambda: line.buffer.pause(3_600.0))
+    while threads[0].is_alive():
+        line.buffer.mark()
+        threads[0].join(0.01)
+    finish(threads)
+
+
+def test_a_flush_does_not_end_what_the_intake_asked_for() -> None:
+    """A Retry-After is obeyed: a flush in its first part changes nothing."""
+    line = Line()
+    line.buffer.mark()
+    threads = run(lambda: line.buffer.pause(3_600.0, at_least=3_600.0))
+    line.buffer.mark()
+    threads[0].join(0.05)
+    assert threads[0].is_alive()
+    line.buffer.close()
+    finish(threads)
+
+
+# ---- re-entrance
+
+
+class Talkative:
+    """An object whose end is logged, as some connection pools do it."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    def __del__(self) -> None:
+        self.line.put(number=99)
+
+
+@pytest.mark.parametrize("stage", ["overflow", "abandon", "taken"])
+def test_a_del_that_logs_in_the_middle_does_not_deadlock(stage: str) -> None:
+    """bpo-14976, sentry-python#803: the end of an object inside `put` logs, on the thread that holds the lock.
+
+    The record of the end is taken in, the books stay exact, and so does the bound.
+    """
+    line = Line(buffer_events=2)
+    line.buffer.put(record(1, talkative=0))
+    captured = record(2)
+    captured.__dict__["levelname"] = Talkative(line)
+    line.buffer.put(captured)
+    del captured
+
+    def provoke() -> None:
+        if stage == "overflow":
+            for number in range(3, 6):
+                line.put(number=number)
+        elif stage == "abandon":
+            line.buffer.abandon()
+        else:
+            line.encode()
+
+    finish(run(provoke))
+    stats = line.books.stats()
+    assert stats.accepted == 3 + 3 * (stage == "overflow")
+    assert 2 >= stats.pending
+    line.audit()
+
+
+# ---- many threads
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
+def test_the_books_balance_at_every_instant(overflow: str) -> None:
+    """Eight producers, a listener and a courier; an auditor asks all the time and never finds the sum wrong."""
+    producers, each = 8, 1_500
+    books = Books()
+    buffer = Buffer(books, delivery(buffer_events=200, overflow=overflow, batch_events=50, flush_interval=0.001))
+    wrong: list[str] = []
+    done = threading.Event()
+    audits = 0
+
+    def produce() -> None:
+        for number in range(each):
+            buffer.put(record(number))
+
+    def listen() -> None:
+        while (items := buffer.take_records()) is not None:
+            for item in items:
+                if isinstance(item, Marker):
+                    buffer.pass_marker(item)
+                elif item.when % 10 == 7:
+                    with books.lock:
+                        books.drop("encoding", 1, item.when, item.when)
+                        buffer.put_event(None, item.size)
+                else:
+                    buffer.put_event(Event(b"x", item.when, 0.0), item.size, urgent=item.when % 100 == 0)
+
+    def carry() -> None:
+        while (events := buffer.take_events()) is not None:
+            buffer.delivered(events[1:])
+            buffer.dropped(events[:1], "refused")
+
+    def audit() -> None:
+        nonlocal audits
+        while not done.is_set():
+            with books.lock:
+                stats, held, size = books.stats(), buffer._held, buffer._held_bytes
+            audits += 1
+            if stats.accepted != stats.delivered + stats.pending + sum(stats.dropped.values()):
+                wrong.append(f"the sum: {stats!r}")
+            if stats.pending != held or not 0 <= held <= 200 or size < 0:
+                wrong.append(f"{held} held, {size} bytes: {stats!r}")
+
+    threads = run(listen, carry)
+    auditor = run(audit)
+    flushes: list[Marker] = []
+    program = run(*[produce] * producers, lambda: flushes.extend(buffer.mark() for _ in range(50)))
+    finish(program)
+    buffer.close()
+    finish(threads)
+    done.set()
+    finish(auditor)
+    assert [] == wrong[:3]
+    assert 0 < audits
+    stats = books.stats()
+    assert (producers * each, 0) == (stats.accepted, stats.pending)
+    assert 0 == buffer._held_bytes
+    assert [] == [marker for marker in flushes if not marker.in_time]
+    if overflow == "block":
+        assert {"encoding", "refused"} == stats.dropped.keys()
