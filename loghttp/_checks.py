@@ -203,6 +203,21 @@ def cert(name: str, value: object) -> str | tuple[str, str] | None:
     return _path(name, value, what)
 
 
+def folder(name: str, value: object) -> str | None:
+    """A folder's path; it need not exist yet, and "~" is the home folder."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise ConfigurationError(f"{name} must be the path of a folder, not {value!r}")
+    return str(Path(value).expanduser().absolute())
+
+
+def flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def proxies(name: str, value: object) -> dict[str, str] | None:
     """As in requests: {"https": "http://user:password@proxy:3128"}. The values are secrets."""
     if value is None:

@@ -89,6 +89,7 @@ class Courier:
                 except BaseException:  # noqa: BLE001  a fault of our own: the batch is lost, the thread is not
                     self._selflog.broke("a batch could not be handled")
                     self._buffer.lose_in_hand()
+            self._tell_losses(at_end=True)
             self._sender.reset()
 
     # ---- the verdict table
@@ -98,14 +99,16 @@ class Courier:
         suspects: list[Event] = []  # refused alone, while nothing has shown that others are taken
         trust = 0  # refusals that may still count against single events; each success renews it
         refuses_all = False
-        while pieces:
+        while pieces or suspects:
+            if not pieces:  # what was between them is settled, and they still stand unproven
+                pieces, suspects = [Batch(tuple(suspects), 1)], []
             piece = pieces.pop()
             verdict = self._send(piece)
             piece = Batch(piece.events, piece.attempts + 1)
             match verdict:
                 case Delivered(taken):
                     self._delivered(piece, taken)
-                    self._buffer.dropped(suspects, "refused")
+                    self._buffer.dropped(suspects, "refused", self._books.last_error or "")
                     suspects, trust, refuses_all = [], _TRUST, False
                 case TryLater() | Misconfigured():
                     pieces += self._wait(piece, verdict)
@@ -116,7 +119,7 @@ class Courier:
                     if len(piece) > 1:
                         pieces += reversed(self._split(piece, hint))
                     elif trust:
-                        self._buffer.dropped(piece.events, "refused")
+                        self._buffer.dropped(piece.events, "refused", reason)
                     else:
                         suspects += piece.events
                     trust = max(0, trust - 1)
@@ -125,7 +128,7 @@ class Courier:
                     # Bad events, or an intake that refuses everything? An event of our own tells.
                     answer = self._ask(reason)
                     if isinstance(answer, Delivered):
-                        self._buffer.dropped(suspects, "refused")
+                        self._buffer.dropped(suspects, "refused", reason)
                         suspects, trust, refuses_all = [], _TRUST, False
                         continue
                     if isinstance(answer, Refused | TooLarge):
@@ -217,12 +220,12 @@ class Courier:
             Batch((self._notice(f"loghttp asks if this intake takes events, for it refused one: {reason}"),))
         )
 
-    def _tell_losses(self) -> None:
+    def _tell_losses(self, *, at_end: bool = False) -> None:
         """When delivery works, tell the intake how many records were lost, why, and between which times."""
         if self._backoff.failures or not self._books.untold_intake.counts:
             return
         now = self._clock()
-        if now - self._told < _TELL_INTERVAL and not self._buffer.closing.is_set():
+        if now - self._told < _TELL_INTERVAL and not at_end:
             return
         losses = self._books.take_untold_intake()
         verdict = self._send(Batch((self._notice(f"loghttp: {losses}"),)))
@@ -235,5 +238,5 @@ class Courier:
 
 def _in_order(pieces: Sequence[Batch], suspects: Sequence[Event]) -> tuple[Event, ...]:
     """What is still to be delivered, oldest first."""
-    waiting = [event for piece in pieces for event in piece.events]
+    waiting = [event for piece in reversed(pieces) for event in piece.events]
     return tuple(sorted([*suspects, *waiting], key=lambda event: event.born))

@@ -45,6 +45,8 @@ class HTTPHandler(logging.Handler):
         self._let_go = weakref.finalize(self, int)
         self._begin()
         _handlers.add(self)
+        if self._line.buffer.has_backlog():
+            self._line.start()
 
     def _begin(self) -> None:
         """Start with empty books: when the handler is made, and in a new process after a fork."""
@@ -54,6 +56,7 @@ class HTTPHandler(logging.Handler):
 
     def _begin_in_child(self) -> None:
         already_put = self._line.buffer.put_in_process(os.getpid())
+        self._line.buffer.forget_files()
         self._begin()
         for record in already_put:
             self._line.put(record)

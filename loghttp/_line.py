@@ -11,16 +11,17 @@ import os
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 
 from loghttp._backoff import Backoff
-from loghttp._batch import Marker
 from loghttp._capture import Captured
 from loghttp._courier import Courier
 from loghttp._entry import Reader
 from loghttp._listener import HandleError, Listener, notice
 from loghttp._logginglock import logging_lock_released
 from loghttp._options import Delivery
+from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, last_words, lost_at_exit, records_were
 from loghttp._stats import Books
@@ -51,6 +52,13 @@ class Line:
         self._options = options
         selflog = SelfLog(who, books)
         self.buffer = Buffer(books, options)
+        if options.spool_dir is not None:
+            # Needs SQLite and the disk; who does not ask for it has neither.
+            from loghttp._durable import DurableBuffer  # noqa: PLC0415
+            from loghttp._spool import fingerprint  # noqa: PLC0415
+
+            destination = fingerprint(intake.url, intake.secrets)
+            self.buffer = DurableBuffer(books, options, selflog, destination=destination, url=intake.url)
         self._listener = Listener(
             self.buffer,
             reader,
@@ -195,6 +203,10 @@ class _MultiprocessingHook:
 
 
 _hook_multiprocessing = _MultiprocessingHook()
+
+# weakref registers a callback of its own with its first finalizer, and goes through a registry there into
+# which urllib3, on a courier's thread, may still be writing. So it has to come before ours, to run after it.
+weakref.finalize(close_all, int).detach()
 
 # Registered when loghttp is imported, so it runs after the callbacks of what is imported later (which may
 # log), and before `logging.shutdown`.

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from loghttp._batch import Event, Marker
+from loghttp._batch import Event
 from loghttp._capture import Captured
 from loghttp._entry import Entry, Reader
+from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
 from loghttp._stats import Books
@@ -65,12 +66,14 @@ class Listener(logging.handlers.QueueListener):
 
     def run(self) -> None:
         with own_thread():
+            self._buffer.open()
             while (burst := self._buffer.take_records()) is not None:
                 for item in burst:
                     if isinstance(item, Marker):
                         self._buffer.pass_marker(item)
                     else:
                         self.handle(item)
+                self._buffer.commit()
                 self._selflog.lost()
 
     def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer

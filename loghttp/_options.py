@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from typing import Any, Final, Literal, TypedDict
 
 from loghttp import _checks
@@ -45,6 +46,12 @@ class DeliveryOptions(TypedDict, total=False):
     """Longest own wait between attempts (default 30.0); a longer Retry-After is obeyed, up to 300."""
     close_timeout: float
     """Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0)."""
+    spool_dir: str | PathLike[str] | None
+    """Durable mode: a folder in which events wait on disk, and survive the process (default None)."""
+    spool_bytes: int
+    """Most bytes that this process keeps in the spool (default 1 GiB)."""
+    spool_fsync: bool
+    """Survive a power cut, too: each commit waits for the disk (default False)."""
     verify: bool | str
     """TLS: True (default), False, or the path of a CA bundle, as in requests."""
     cert: str | tuple[str, str] | None
@@ -86,6 +93,9 @@ class Delivery:
     retry_for: float | None = None
     retry_wait_max: float = 30.0
     close_timeout: float = 5.0
+    spool_dir: str | None = None
+    spool_bytes: int = 1024 * 1024 * 1024
+    spool_fsync: bool = False
     verify: bool | str = True
     cert: str | tuple[str, str] | None = field(default=None, repr=False)
     proxies: dict[str, str] | None = field(default=None, repr=False)
@@ -135,6 +145,9 @@ _CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "retry_for": _checks.optional_seconds,
     "retry_wait_max": _positive_seconds,
     "close_timeout": _checks.seconds,
+    "spool_dir": _checks.folder,
+    "spool_bytes": _checks.count,
+    "spool_fsync": _checks.flag,
     "verify": _checks.verify,
     "cert": _checks.cert,
     "proxies": _checks.proxies,

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from loghttp._batch import Event, Marker, Outbox, pop_oldest
+from loghttp._batch import Event
 from loghttp._capture import Captured
 from loghttp._options import Delivery
+from loghttp._outbox import Marker, Outbox, pop_oldest
 from loghttp._stats import Books, DropReason
 
 _BURST: Final = 100
@@ -37,6 +38,7 @@ class Buffer:
         self._outbox = Outbox(options.batch_events, options.batch_bytes, options.flush_interval)
         self._taken: Sequence[Event] = ()  # the batch that the courier took last
         self._in_hand = 0  # how many of it have not left yet
+        self._in_hand_bytes = 0
         self._held = 0  # records and events, all stages together: here and in both threads' hands
         self._held_bytes = 0
         self._markers = 0  # flushes under way
@@ -121,6 +123,21 @@ class Buffer:
         """After a fork: what this child has put since, before it had a buffer of its own."""
         return [item for item in self._records if isinstance(item, Captured) and item.process == pid]
 
+    # ---- what durable mode does besides
+
+    def open(self) -> None:
+        """Called on the listener's thread before the first record."""
+
+    def commit(self) -> None:
+        """Called on the listener's thread after each burst of records."""
+
+    def has_backlog(self) -> bool:
+        """Whether there is something to deliver before any record has come."""
+        return False
+
+    def forget_files(self) -> None:
+        """Called in a forked child: what is open belongs to the parent."""
+
     # ---- the listener's thread
 
     def take_records(self) -> list[Captured | Marker] | None:
@@ -170,6 +187,7 @@ class Buffer:
                 if self._outbox and wait <= 0:
                     self._taken = events = self._outbox.take_batch()
                     self._in_hand = len(events)
+                    self._in_hand_bytes = sum(event.cost for event in events)
                     return events
                 if self._drained and not self._outbox:
                     return None
@@ -179,26 +197,33 @@ class Buffer:
 
     def pause(self, seconds: float, *, at_least: float = 0.0) -> None:
         """Wait, until closing; after `at_least` seconds a flush ends it too."""
-        if not self.closing.wait(at_least):
-            self._hurry.clear()
+        if self.closing.wait(at_least):
+            return
+        self._hurry.clear()
+        if not self.closing.is_set():  # `close` sets both, in this order
             self._hurry.wait(seconds - at_least)
 
     def exchanged(self, event: Event, smaller: Event) -> Event:
         """Enter that `event`, in the courier's hand, has become `smaller`."""
         with self._lock:
             self._held_bytes += smaller.cost - event.cost
+            self._in_hand_bytes += smaller.cost - event.cost
         return smaller
 
     def lose_in_hand(self) -> None:
         """Enter as lost what the courier took and neither delivered nor dropped: it met a fault of its own."""
         with self._lock:
-            if self._in_hand:
-                self.dropped(self._taken[-self._in_hand :], "encoding")
+            if self._abandoned or not self._in_hand:
+                return
+            times = [event.created for event in self._taken]
+            self._books.drop("encoding", self._in_hand, min(times), max(times))
+            self._let_go(self._in_hand, self._in_hand_bytes)
 
     def delivered(self, events: Sequence[Event]) -> None:
         self._leave(events, None)
 
-    def dropped(self, events: Sequence[Event], reason: DropReason) -> None:
+    def dropped(self, events: Sequence[Event], reason: DropReason, words: str = "") -> None:  # noqa: ARG002
+        """Enter events as lost; `words`, the intake's reply, are kept with them in durable mode."""
         self._leave(events, reason)
 
     # ---- under the lock
@@ -242,10 +267,15 @@ class Buffer:
             else:
                 times = [event.created for event in events]
                 self._books.drop(reason, len(events), min(times), max(times))
-            self._held -= len(events)
-            self._in_hand -= len(events)
-            self._held_bytes -= sum(event.cost for event in events)
-            self._freed()
+            self._let_go(len(events), sum(event.cost for event in events))
+
+    def _let_go(self, count: int, size: int) -> None:
+        """Of what the courier has in hand, so many events and bytes have left."""
+        self._held -= count
+        self._held_bytes -= size
+        self._in_hand -= count
+        self._in_hand_bytes -= size
+        self._freed()
 
     def _freed(self) -> None:
         if self._blocked:

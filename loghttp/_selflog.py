@@ -81,6 +81,13 @@ class SelfLog:
                 advice,
             )
 
+    def not_durable(self, reason: str, where: str) -> None:
+        """Tell that the spool fails: what it does not take waits in memory, and would not survive a crash."""
+        if self._may_speak("not durable"):
+            _logger.warning(
+                "%s: the spool at %s cannot be used as it is, nothing is lost: %s", self._who, where, reason
+            )
+
     def lost(self) -> None:
         """Tell of losses that were not told yet, if there are any."""
         if not self._books.untold_log.counts or not self._may_speak("lost"):

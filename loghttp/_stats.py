@@ -15,7 +15,9 @@ from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Final, Literal
 
-DropReason = Literal["queue_full", "expired", "too_large", "refused", "intake_rejected", "shutdown", "encoding"]
+DropReason = Literal[
+    "queue_full", "expired", "too_large", "refused", "intake_rejected", "shutdown", "encoding", "unreadable"
+]
 
 DROP_REASONS: Final[Mapping[DropReason, str]] = MappingProxyType(
     {
@@ -26,6 +28,7 @@ DROP_REASONS: Final[Mapping[DropReason, str]] = MappingProxyType(
         "intake_rejected": "the intake answered success but did not take all events",
         "shutdown": "still undelivered when close_timeout was over",
         "encoding": "a filter or formatter raised, or no JSON could be made of it",
+        "unreadable": "its spool file was damaged; the file is kept beside the others",
     }
 )
 """Why a record can be lost, and what that means: the keys of `Stats.dropped`."""
@@ -126,6 +129,8 @@ class Books:
         self.retries = 0
         self.splits = 0
         self.bytes_sent = 0
+        self.spooled = 0
+        self.left_behind: dict[str, int] = {}  # events in spool files that this handler has let go of, by file
         self.last_error: str | None = None
         self.last_success: float | None = None
         self.untold_log = Losses()
@@ -159,14 +164,14 @@ class Books:
             losses, self.untold_intake = self.untold_intake, Losses()
             return losses
 
-    def stats(self, spooled: int = 0) -> Stats:
+    def stats(self) -> Stats:
         with self.lock:
             success = self.last_success
             return Stats(
                 accepted=self.accepted,
                 delivered=self.delivered,
                 pending=self.accepted - self.delivered - sum(self.dropped.values()),
-                spooled=spooled,
+                spooled=self.spooled,
                 dropped=MappingProxyType({str(reason): count for reason, count in self.dropped.items()}),
                 requests=self.requests,
                 retries=self.retries,

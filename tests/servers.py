@@ -23,6 +23,8 @@ from urllib.parse import quote
 
 import pytest
 
+from loghttp.testing import LocalIntake
+
 DEADLINE = 15.0  # seconds that anything here may take, on a loaded machine
 
 #: What makes a handler quick: the defaults are for the internet, and a test waits for nobody.
@@ -49,6 +51,24 @@ def wait_until(true: Callable[[], Any], what: str, timeout: float = DEADLINE) ->
         if time.monotonic() > until:
             raise TimeoutError(f"{what}: not within {timeout} s")
         time.sleep(0.01)
+
+
+def messages(intake: LocalIntake) -> list[str]:
+    """What has arrived."""
+    return [event.message for event in intake.events]
+
+
+def log_orders(logger: logging.Logger, number: int = 5) -> list[str]:
+    """Log some orders; return the messages that the intake must then have."""
+    for order in range(number):
+        logger.info("order %d", order)
+    return [f"order {order}" for order in range(number)]
+
+
+def is_held(handler: Any, number: int) -> bool:
+    """Are all records waiting, none lost and none delivered?"""
+    stats = handler.stats()
+    return (number, 0, {}) == (stats.pending, stats.delivered, dict(stats.dropped))
 
 
 class Voice(logging.Handler):
@@ -183,9 +203,22 @@ class Nginx(Server):
 
     name = "nginx"
 
+    #: Directives for `serve`: in clear; and with TLS, certificate and key in one file. Bodies of any size.
+    PLAIN = "listen 127.0.0.1:{port}; client_max_body_size 0;"
+    TLS = "listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; ssl_certificate_key server.pem;"
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def https_url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @staticmethod
+    def to(intake: LocalIntake, *directives: str) -> str:
+        """The location that passes everything on to the intake."""
+        return f"location / {{ {' '.join(directives)} proxy_pass {intake.url}; }}"
 
     def command(self) -> list[str]:
         return ["-p", str(self.directory), "-c", str(self.directory / "nginx.conf"), "-e", str(self.directory / "log")]

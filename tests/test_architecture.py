@@ -20,7 +20,9 @@ FLOORS = (
     ("_checks", "_encoding", "_selflog"),
     ("_entry", "_options"),
     ("intakes",),
-    ("intakes.humio", "intakes.sekoia", "_queue", "_sender", "_spool"),
+    ("intakes.humio", "intakes.sekoia", "_outbox", "_sender", "_spool"),
+    ("_queue",),
+    ("_durable",),
     ("_listener", "_courier"),
     ("_line",),
     ("_handler",),
@@ -36,8 +38,8 @@ HOUSES = ("testing", "cli")
 # The only doors by which these come in. True: inside a function, so that only those who need it pay for it.
 DOORS = {
     "requests": ({"_sender"}, False),
-    "urllib3": (set(), False),
-    "sqlite3": ({"_spool"}, False),
+    "urllib3": ({"_sender"}, False),
+    "sqlite3": ({"_spool", "_durable"}, False),
     "pythonjsonlogger": ({"_entry", "intakes.sekoia"}, False),
     "orjson": ({"_encoding"}, True),
     "isal": ({"_sender"}, True),

@@ -1,7 +1,5 @@
 """One contract, run over every intake, endpoint, format and compression: what any user of any handler may expect."""
 
-# ruff: noqa: SIM300 - "expected == actual" is the house style
-
 from __future__ import annotations
 
 import gzip
@@ -17,10 +15,10 @@ from typing import Any
 
 import pytest
 import requests
+from conftest import Factory, make_record
 from pythonjsonlogger.json import JsonFormatter
 
 import loghttp
-from conftest import Factory, make_record
 from loghttp.testing import LocalIntake, ReceivedEvent, ReceivedRequest
 
 HUMIO, SEKOIA = loghttp.HumioHECHandler, loghttp.SekoiaHandler
@@ -396,7 +394,7 @@ def test_humio_batches_are_delimited_by_white_space(
     intake: LocalIntake, logger: logging.Logger, humio: Factory
 ) -> None:
     """A HEC body is one compact JSON object a line, each with its own metadata: what every HEC server takes."""
-    handler = humio(source="/app", batch_events=3, flush_interval=60, compression=None)
+    humio(source="/app", batch_events=3, flush_interval=60, compression=None)
     messages = [f"order\n{number}" for number in range(3)]
     for message in messages:
         logger.info(message)

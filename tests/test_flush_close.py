@@ -1,7 +1,5 @@
 """Flushing, closing, opening again: what is waited for, for how long, and what is left behind."""
 
-# ruff: noqa: SIM300 - "expected == actual" is the house style
-
 from __future__ import annotations
 
 import dataclasses
@@ -15,9 +13,9 @@ import weakref
 from typing import Any
 
 import pytest
+from conftest import Factory, line_threads, make_record, wait_until
 
 import loghttp
-from conftest import Factory, line_threads, make_record, wait_until
 from loghttp.testing import LocalIntake
 
 KINDS = [loghttp.HumioHECHandler, loghttp.SekoiaHandler]
@@ -440,7 +438,7 @@ def test_twenty_configurations_do_not_pile_up_threads(intake: LocalIntake, confi
 
 
 def test_logging_shutdown_delivers(intake: LocalIntake, logger: logging.Logger, ship: Factory) -> None:
-    """`logging.shutdown`, which holds the handler's lock while it flushes and closes, delivers all and does not hang."""
+    """`logging.shutdown`, which holds the handler's lock while it flushes and closes, delivers all and ends."""
     handler = ship(flush_interval=NEVER)
     for number in range(10):
         logger.info("order %d", number)

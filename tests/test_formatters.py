@@ -1,7 +1,5 @@
 """Formatters and filters follow logging's habit: what each makes of an event, on which thread, and when they raise."""
 
-# ruff: noqa: SIM300 - "expected == actual" is the house style
-
 from __future__ import annotations
 
 import collections
@@ -17,10 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from conftest import Factory, make_record, wait_until
 from pythonjsonlogger.json import JsonFormatter
 
 import loghttp
-from conftest import Factory, make_record, wait_until
 from loghttp.testing import LocalIntake, ReceivedEvent
 
 CREATED = 1617643991.25
@@ -117,7 +115,7 @@ def test_a_formatter_sees_what_it_would_see_elsewhere(
 def test_a_json_formatter_makes_the_hec_event_object(
     intake: LocalIntake, logger: logging.Logger, humio: Factory
 ) -> None:
-    """A python-json-logger formatter's document is the HEC `event` object; fields are then static ones and tags only."""
+    """A python-json-logger formatter's document is the HEC `event` object; `fields` holds static fields and tags."""
     handler = humio(tags={"env": "prod"}, fields={"rack": 7}, tag_attributes=("levelname",))
     handler.setFormatter(JsonFormatter("%(levelname)s %(message)s"))
     logger.handle(make_record(created=CREATED, order=1042, user={"id": 7}))
@@ -204,7 +202,7 @@ def test_json_formatter_with_a_dict_message(
 def test_a_json_formatters_own_timestamp_stays(
     intake: LocalIntake, logger: logging.Logger, sekoia: Factory, endpoint: str
 ) -> None:
-    """A document that tells its time by `@timestamp` itself is left alone; else the record's time is beside or in it."""
+    """A document with an `@timestamp` of its own is left alone; else the record's time is beside or in it."""
     handler = sekoia(endpoint=endpoint)
     handler.setFormatter(JsonFormatter("%(message)s"))
     logger.handle(make_record(created=CREATED))

@@ -1,7 +1,5 @@
 """What a user of HumioHECHandler sees at Humio: tags, fields, attributes, metadata, and who wins when names collide."""
 
-# ruff: noqa: SIM300 - "expected == actual" is the house style
-
 from __future__ import annotations
 
 import datetime
@@ -16,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from conftest import Factory, make_record
 from pythonjsonlogger.json import JsonFormatter
 
 import loghttp
-from conftest import Factory, make_record
 from loghttp.testing import LocalIntake, ReceivedEvent
 
 
@@ -408,7 +406,7 @@ class OutOfStockError(Exception):
 def test_exceptions_have_type_and_message_as_fields(
     intake: LocalIntake, logger: logging.Logger, humio: Factory
 ) -> None:
-    """`exc_type` is written as tracebacks write it, `exc_message` is the text; both are there with `attributes=()` too."""
+    """`exc_type` is written as tracebacks write it, `exc_message` is the text; with `attributes=()` too."""
     humio(attributes=())
     try:
         raise OutOfStockError("no mug left")

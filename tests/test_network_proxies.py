@@ -21,7 +21,9 @@ from servers import (
     Tinyproxy,
     Voice,
     clean_environment,
+    is_held,
     listening,
+    messages,
     wait_until,
 )
 
@@ -86,11 +88,8 @@ class secured:  # noqa: N801 - it reads as a word
         authority.cert_pem.write_to_path(str(self._bundle))
         certificate = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
         self._nginx.write("server.pem", certificate.bytes())
-        self._nginx.serve(
-            "listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; ssl_certificate_key server.pem;",
-            f"location / {{ proxy_pass {self._intake.url}; }}",
-        )
-        return {"url": self._nginx.url.replace("http:", "https:"), "verify": str(self._bundle), **QUICK}
+        self._nginx.serve(Nginx.TLS, Nginx.to(self._intake))
+        return {"url": self._nginx.https_url, "verify": str(self._bundle), **QUICK}
 
     def __exit__(self, *_: object) -> None:
         self._nginx.__exit__()
@@ -113,10 +112,6 @@ def use(how: str, proxy_url: str, target: dict[str, Any], monkeypatch: pytest.Mo
         return {**target, "proxies": {scheme: proxy_url}}
     monkeypatch.setenv(f"{scheme}_proxy" if how == "environment, small" else f"{scheme.upper()}_PROXY", proxy_url)
     return target
-
-
-def messages(intake: LocalIntake) -> list[str]:
-    return [event.message for event in intake.events]
 
 
 # ---- through a proxy
@@ -147,12 +142,11 @@ def test_refused_by_the_proxy(password, how, proxy, target, intake, humio, logge
     logger.info("hello")
     told = voice.wait_for("WARNING")
     wait_until(lambda: handler.stats().requests >= 2, "it is tried again")
-    stats = handler.stats()
-    assert (1, 0, {}) == (stats.pending, stats.delivered, dict(stats.dropped))
+    assert is_held(handler, 1), handler.stats()
     assert [] == intake.requests
     assert re.search("check .*proxy", told), told
     assert "check the token" not in told
-    for text in (repr(handler), str(vars(handler)), repr(stats)):
+    for text in (repr(handler), repr(vars(handler)), repr(handler.stats())):
         assert WRONG not in text
 
 
@@ -174,7 +168,7 @@ def test_dead_proxy_is_named(target, intake, humio, logger, voice, monkeypatch) 
     logger.info("hello")
     told = voice.wait_for("WARNING")
     wait_until(lambda: handler.stats().requests >= 2, "it is tried again")
-    assert 1 == handler.stats().pending
+    assert is_held(handler, 1), handler.stats()
     assert [] == intake.requests
     port.release()
     assert "proxy" in told.lower()
@@ -187,7 +181,7 @@ def test_intake_down_behind_a_proxy(proxy, intake, humio, logger, voice) -> None
     logger.info("hello")
     assert "credentials" not in voice.wait_for("WARNING")
     wait_until(lambda: handler.stats().requests >= 2, "it is tried again")
-    assert 1 == handler.stats().pending
+    assert is_held(handler, 1), handler.stats()
     intake.start()
     assert handler.flush(DEADLINE), handler.stats()
     assert ["hello"] == messages(intake)
@@ -201,7 +195,7 @@ def test_no_tunnel_to_an_intake_that_is_down(proxy, humio, logger, voice) -> Non
     logger.info("hello")
     assert "credentials" not in voice.wait_for("WARNING")
     wait_until(lambda: handler.stats().requests >= 2, "it is tried again")
-    assert (1, {}) == (handler.stats().pending, dict(handler.stats().dropped))
+    assert is_held(handler, 1), handler.stats()
     port.release()
 
 

@@ -1,7 +1,5 @@
 """What a user of SekoiaHandler sees at SEKOIA.IO: quoted JSON, fields, attributes, redaction, time."""
 
-# ruff: noqa: SIM300 - "expected == actual" is the house style
-
 from __future__ import annotations
 
 import datetime
@@ -12,9 +10,9 @@ import uuid
 from typing import Any
 
 import pytest
+from conftest import Factory, make_record
 from pythonjsonlogger.json import JsonFormatter
 
-from conftest import Factory, make_record
 from loghttp.testing import LocalIntake, ReceivedEvent
 
 CREATED = 1617643991.25

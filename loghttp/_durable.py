@@ -1,0 +1,344 @@
+"""Durable mode: the buffer whose events wait on disk instead of in memory.
+
+Rule: an event is on disk before any network is touched, and no program's thread ever touches the disk. The
+listener commits each burst; the courier reads from the file of this process and, in turn, from those of dead
+processes that it has adopted, so that a backlog and fresh events both flow. What the disk will not take waits
+in memory as without a spool, loudly: durability may be lost, the program never stops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from queue import Empty
+from typing import Final
+
+from loghttp._batch import Event
+from loghttp._options import Delivery
+from loghttp._outbox import Marker
+from loghttp._queue import Buffer
+from loghttp._selflog import SelfLog
+from loghttp._spool import SUFFIX, NewerSchema, NotOurs, SpoolFile, set_aside
+from loghttp._stats import Books, DropReason
+
+_LOOK_EVERY: Final = 10.0
+"""Seconds between two looks for files of dead processes, and between two tries to use a disk that failed."""
+_STILL_THERE_EVERY: Final = 1.0  # seconds between two looks whether our own file was removed under us
+_DISK_ERRORS: Final = (sqlite3.Error, OSError)
+
+
+class DurableBuffer(Buffer):
+    """A `Buffer` that keeps encoded events in spool files.
+
+    Fields below are used by the listener's thread (L), the courier's (C), or both; those of both are only
+    replaced as a whole.
+    """
+
+    def __init__(self, books: Books, options: Delivery, selflog: SelfLog, *, destination: str, url: str) -> None:
+        super().__init__(books, options)
+        self._selflog = selflog
+        self._folder = Path(options.spool_dir or ".")
+        self._destination = destination
+        self._url = url
+        self._uncommitted: list[tuple[Event, int]] = []  # L: events, and the bytes of their records
+        self._own: SpoolFile | None = None  # L, C: where new events go
+        self._others: list[SpoolFile] = []  # L appends, C removes: files that are only read from
+        self._try_again_at = float("-inf")  # L
+        self._seen_at = float("-inf")  # L
+        self._looked_at = float("-inf")  # C
+        self._own_since = 0.0  # L, C: when the oldest event of our own file came, monotonic seconds
+        self._source: SpoolFile | None = None  # C: where the batch in hand comes from; None: from memory
+        self._hand: dict[int, Event] = {}  # C: the rows in hand that have not left yet
+        self._others_turn = False  # C
+        self._gave_up = False  # C: closing, and the intake does not take any more
+
+    # ---- the listener's thread
+
+    def open(self) -> None:
+        self._own = self._make()
+
+    def has_backlog(self) -> bool:
+        with contextlib.suppress(OSError):
+            return any(True for _ in self._folder.glob(f"{self._destination}-*{SUFFIX}"))
+        return False
+
+    def put_event(self, event: Event | None, size: int, *, urgent: bool = False) -> None:
+        if event is None:
+            super().put_event(event, size)
+            return
+        self._uncommitted.append((event, size))
+        self._outbox.urgent = self._outbox.urgent or urgent
+
+    def pass_marker(self, marker: Marker) -> None:
+        self.commit()
+        marker.behind = (self._own, self._own.last) if self._own else None
+        super().pass_marker(marker)
+
+    def commit(self) -> None:
+        """Write what came since the last commit; where that fails, keep it in memory."""
+        entries, self._uncommitted = self._uncommitted, []
+        if not entries or self._abandoned:
+            return
+        own = self._usable()
+        try:
+            if own is not None and (kept := self._make_space(entries)):
+                self._append(own, kept)
+        except _DISK_ERRORS as error:
+            self._degrade(error)
+            own = None
+        if own is None:
+            for event, size in entries:
+                super().put_event(event, size, urgent=self._outbox.urgent)
+
+    def _append(self, own: SpoolFile, entries: list[tuple[Event, int]]) -> None:
+        if not own.count:
+            self._own_since = self._clock()
+        own.append([event for event, _ in entries])
+        with self._lock:
+            self._books.spooled += len(entries)
+            self._held -= len(entries)
+            self._held_bytes -= sum(size for _, size in entries)
+            self._freed()
+            if self._courier_waits:
+                self._ring()
+
+    def _usable(self) -> SpoolFile | None:
+        """Our own file, made anew where it was lost or could not be made before."""
+        now = self._clock()
+        if self._own is not None and now - self._seen_at > _STILL_THERE_EVERY:
+            self._seen_at = now
+            if not self._own.exists():  # what is in it can still be read: the descriptor is open
+                self._degrade(FileNotFoundError("the spool file was removed"))
+                self._try_again_at = now
+        if self._own is None and now >= self._try_again_at:
+            self._own = self._make()
+        return self._own
+
+    def _make(self) -> SpoolFile | None:
+        try:
+            return SpoolFile.make(self._folder, self._destination, fsync=self._options.spool_fsync, url=self._url)
+        except _DISK_ERRORS as error:
+            self._degrade(error)
+            return None
+
+    def _degrade(self, error: Exception) -> None:
+        self._selflog.not_durable(f"{type(error).__name__}: {error}", str(self._folder))
+        self._try_again_at = self._clock() + _LOOK_EVERY
+        if self._own is not None:
+            self._others.append(self._own)
+            self._own = None
+
+    def _make_space(self, entries: list[tuple[Event, int]]) -> list[tuple[Event, int]]:
+        """Keep within `spool_bytes`, by the overflow policy; return what may be written."""
+        most = self._options.spool_bytes
+        need = sum(len(event.body) for event, _ in entries)
+        while self._on_disk() + need > most:
+            if self._options.overflow == "block" and not self.closing.wait(0.05):
+                continue
+            if self._options.overflow == "drop_oldest" and self._drop_oldest(need):
+                continue
+            event, size = entries.pop()
+            need -= len(event.body)
+            self._books.drop("queue_full", 1, event.created, event.created)
+            super().put_event(None, size)
+            if not entries:
+                break
+        return entries
+
+    def _on_disk(self) -> int:
+        return sum(file.bytes for file in self._files())
+
+    def _drop_oldest(self, need: int) -> bool:
+        for file in (*self._others, self._own):
+            if file is not None:
+                after = max(self._hand, default=0) if file is self._source else 0
+                victims = file.read(1_000, need, after=after)
+                if victims:
+                    file.delete(victims)
+                    self._enter(victims, "queue_full")
+                    return True
+        return False
+
+    # ---- the courier's thread
+
+    def take_events(self) -> list[Event] | None:
+        while True:
+            self._look_for_files()
+            with self._lock:
+                self._courier_waits = True  # before looking, so that no commit goes unheard
+                self._settle_markers()
+                wait = self._due_in(self._clock())
+                if self._outbox and wait <= 0:
+                    self._courier_waits, self._source = False, None
+                    self._taken = memory = self._outbox.take_batch()
+                    self._in_hand = len(memory)
+                    self._in_hand_bytes = sum(event.cost for event in memory)
+                    return memory
+            events, spool_wait = self._take_from_spool()
+            if events:
+                self._courier_waits = False
+                return events
+            if self._drained and not self._outbox and (self._gave_up or not self._waiting_on_disk()):
+                self._close_files()
+                return None
+            with contextlib.suppress(Empty):
+                self._courier_bell.get(timeout=max(0.0, min(wait, spool_wait, _LOOK_EVERY)))
+
+    def _take_from_spool(self) -> tuple[list[Event], float]:
+        """The next batch from disk, or how many seconds to wait for one; backlog and own file take turns."""
+        if self._gave_up:
+            return [], 0.0 if self._drained else _LOOK_EVERY
+        own, wait = self._own, float("inf")
+        candidates: list[SpoolFile] = [file for file in self._others if file.count]
+        if own is not None and own.count:
+            wait = self._own_due_in(own)
+            if wait <= 0:
+                candidates.insert(len(candidates) if self._others_turn else 0, own)
+        for file in candidates:
+            try:
+                events = file.read(self._options.batch_events, self._options.batch_bytes)
+            except sqlite3.Error as error:
+                self._discard(file, error)
+                continue
+            if events:
+                self._others_turn = file is own
+                self._source, self._hand = file, {event.row: event for event in events}
+                if file is own:
+                    self._outbox.urgent = False
+                    self._own_since = self._clock()
+                return events, 0.0
+        return [], wait
+
+    def _own_due_in(self, own: SpoolFile) -> float:
+        options = self._options
+        full = own.count >= options.batch_events or own.bytes >= options.batch_bytes
+        if full or self._outbox.urgent or self._markers or self._closed:
+            return 0.0
+        return self._own_since + options.flush_interval - self._clock()
+
+    def delivered(self, events: Sequence[Event]) -> None:
+        if self._source is None:
+            super().delivered(events)
+        elif events:
+            self._remove(self._source, events)
+            with self._lock:
+                self._books.deliver(len(events))
+                self._books.spooled -= len(events)
+
+    def dropped(self, events: Sequence[Event], reason: DropReason, words: str = "") -> None:
+        if self._source is None:
+            super().dropped(events, reason)
+        elif reason == "shutdown":
+            self._gave_up = True  # it stays in the spool: pending, not lost
+        elif events:
+            self._remove(self._source, events, words if reason == "refused" else None)
+            self._enter(events, reason)
+
+    def exchanged(self, event: Event, smaller: Event) -> Event:
+        return smaller if self._source else super().exchanged(event, smaller)
+
+    def lose_in_hand(self) -> None:
+        if self._source is None:
+            super().lose_in_hand()
+        else:
+            self.dropped(tuple(self._hand.values()), "encoding")
+
+    def forget_files(self) -> None:
+        for file in self._files():
+            file.forget()
+
+    def _remove(self, source: SpoolFile, events: Sequence[Event], words: str | None = None) -> None:
+        for event in events:
+            self._hand.pop(event.row, None)
+        try:
+            if words is None:
+                source.delete(events)
+            else:
+                source.bury(events, words)
+        except sqlite3.Error as error:
+            source.done(events)  # not deleted, but not to be sent again by this process
+            self._selflog.not_durable(f"{type(error).__name__}: {error}", str(self._folder))
+
+    def _enter(self, events: Sequence[Event], reason: DropReason) -> None:
+        times = [event.created for event in events]
+        with self._lock:
+            self._books.drop(reason, len(events), min(times), max(times))
+            self._books.spooled -= len(events)
+
+    def _settle_markers(self) -> None:
+        self._taken = ()
+        while (marker := self._outbox.next_marker()) is not None and self._has_passed(marker):
+            self._outbox.take_marker()
+            self._markers -= 1
+            marker.release(True)
+
+    def _has_passed(self, marker: Marker) -> bool:
+        if marker.behind is None:
+            return True
+        file, last = marker.behind
+        return file not in self._files() or file.first > last
+
+    # ---- files
+
+    def _files(self) -> list[SpoolFile]:
+        own = self._own
+        return [*self._others, own] if own else list(self._others)
+
+    def _waiting_on_disk(self) -> bool:
+        return any(file.count for file in self._files())
+
+    def _look_for_files(self) -> None:
+        """Let go of files that are empty, and now and then adopt those of the dead."""
+        for file in [file for file in self._others if not file.count]:
+            self._others.remove(file)
+            file.close()
+        now = self._clock()
+        if now - self._looked_at < _LOOK_EVERY or self._closed:
+            return
+        self._looked_at = now
+        with contextlib.suppress(OSError):
+            found = [self._adopt(path) for path in self._folder.glob(f"{self._destination}-*{SUFFIX}")]
+            self._others += sorted((file for file in found if file), key=lambda file: file.oldest)
+
+    def _adopt(self, path: Path) -> SpoolFile | None:
+        try:
+            file = SpoolFile.adopt(path, fsync=self._options.spool_fsync)
+        except NotOurs:
+            return None
+        except NewerSchema:
+            self._selflog.not_durable("a later version of loghttp wrote it; it is left alone", str(path))
+            return None
+        except (sqlite3.OperationalError, OSError) as error:
+            self._selflog.not_durable(f"{type(error).__name__}: {error}", str(path))
+            return None
+        except sqlite3.DatabaseError as error:
+            aside = set_aside(path)
+            self._selflog.not_durable(f"{type(error).__name__}: {error}; it is kept as {aside.name}", str(path))
+            return None
+        with self._lock:
+            known = self._books.left_behind.pop(path.name, 0)
+            self._books.accepted += file.count - known
+            self._books.spooled += file.count - known
+        return file
+
+    def _discard(self, file: SpoolFile, error: Exception) -> None:
+        """A file that cannot be read any more: what was in it is lost to us, but not deleted."""
+        aside = file.set_aside()
+        self._selflog.not_durable(f"{type(error).__name__}: {error}; it is kept as {aside.name}", str(file.path))
+        with self._lock:
+            self._books.drop("unreadable", file.count, file.oldest, time.time())
+            self._books.spooled -= file.count
+        if file is self._own:
+            self._own = None
+        else:
+            self._others.remove(file)
+
+    def _close_files(self) -> None:
+        for file in self._files():
+            if file.count:
+                self._books.left_behind[file.path.name] = file.count
+            file.close()
+        self._own, self._others = None, []

@@ -1,0 +1,32 @@
+"""The annotations are part of the public face: type checkers accept every supported call, and no other."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import loghttp
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+@pytest.mark.timeout(300)
+def test_mypy_accepts_every_supported_call_and_no_other(tmp_path: Path) -> None:
+    """`mypy --strict` has nothing to say of `typing_calls.py`, where what must be refused bears an ignore."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "--config-file", ""]
+    done = subprocess.run(
+        [*command, str(TESTS / "typing_calls.py")], capture_output=True, text=True, check=False, cwd=TESTS.parent
+    )
+    assert (0, "Success: no issues found in 1 source file\n") == (done.returncode, done.stdout), (
+        done.stdout + done.stderr
+    )
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """PEP 561: without `py.typed`, type checkers ignore all annotations of an installed package."""
+    assert (Path(loghttp.__file__).parent / "py.typed").is_file()
