@@ -30,6 +30,7 @@ STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
 FORMATTED: Final = frozenset({"message", "asctime"})
 """Attributes that an earlier handler's formatter leaves on the record: neither standard nor extras."""
 
+_TIME: Final = frozenset({float, int})
 _NUMBERS: Final = frozenset({int, float, bool, complex, Decimal, Fraction})
 _TIMES: Final = frozenset({datetime, date, time_of_day, timedelta})
 ATOMS: Final = _NUMBERS | _TIMES | frozenset({str, bytes, NoneType, UUID})
@@ -83,7 +84,7 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
     captured.text = text
     captured.exception = None
     when = attributes["created"]
-    captured.when = when if type(when) is float and 0.0 <= when <= LATEST else time()
+    captured.when = float(when) if type(when) in _TIME and 0 <= when <= LATEST else time()
     size = RECORD_COST if text is None else RECORD_COST + len(text)
 
     message = attributes["msg"]
@@ -92,7 +93,7 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
         if attributes["args"]:
             arguments = _size_if_lasting(attributes["args"])
             size += _format_now(record, attributes) if arguments is None else arguments
-    elif type(message) is dict:
+    elif isinstance(message, dict):
         attributes["msg"], cost = freeze(message)
         size += cost
     else:
@@ -104,13 +105,18 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
         kind = type(value)
         if kind is str:
             size += len(value)
-        elif kind not in ATOMS:
+        elif kind in ATOMS:
+            size += value.__sizeof__()
+        else:
             attributes[name], cost = freeze(value)
             size += cost
     if attributes["exc_info"]:
-        captured.exception = _snapshot(attributes["exc_info"])
+        captured.exception, cost = _snapshot(attributes["exc_info"])
         attributes["exc_info"] = None  # frames, and every local variable in them, are let go
-        size += 4 * RECORD_COST
+        size += cost
+    for name in ("exc_text", "stack_info"):
+        if attributes.get(name):
+            size += len(attributes[name])
     captured.size = size
     return captured
 
@@ -146,7 +152,9 @@ def _size_if_lasting(arguments: object) -> int | None:
         kind = type(argument)
         if kind is str:
             size += len(argument)
-        elif kind not in ATOMS:
+        elif kind in ATOMS:
+            size += argument.__sizeof__()
+        else:
             return None
     return size
 
@@ -173,17 +181,31 @@ def _extras(attributes: dict[str, Any]) -> Sequence[str]:
     return [name for name in reversed(names) if name not in FORMATTED] if names else ()
 
 
-def _snapshot(exc_info: Any) -> TracebackException | None:
-    """The exception as it is now: its text, notes, causes and line numbers, but no frames.
+def _snapshot(exc_info: Any) -> tuple[TracebackException | None, int]:
+    """The exception as it is now: its text, notes, causes and line numbers, but no frames; and its bytes.
 
     Source lines are looked up later, on the listener's thread, for that reads files.
     """
     try:
         kind, value, trace = exc_info
-        return None if kind is None else TracebackException(kind, value, trace, lookup_lines=False, compact=True)
+        if kind is None:
+            return None, 0
+        snapshot = TracebackException(kind, value, trace, lookup_lines=False, compact=True)
     except Exception as error:  # noqa: BLE001  properties of a user's exception may run here
         failure = RuntimeError(f"the exception could not be read: {type(error).__name__}")
-        return TracebackException(RuntimeError, failure, None)
+        snapshot = TracebackException(RuntimeError, failure, None)
+    size = 0
+    waiting: list[Any] = [snapshot]
+    while waiting:
+        part = waiting.pop()
+        notes = getattr(part, "__notes__", None)  # since 3.11
+        if isinstance(notes, list):
+            part.__notes__ = notes = list(notes)  # it was the exception's own, which may grow
+            size += sum(len(note) for note in notes if isinstance(note, str))
+        size += RECORD_COST + len(str(part)) + _ITEM_COST * len(part.stack)
+        chained = [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
+        waiting += [other for other in chained if other is not None]
+    return snapshot, size
 
 
 class _Freezer:
@@ -203,6 +225,7 @@ class _Freezer:
             self.size += len(value)
             return value
         if kind in ATOMS:
+            self.size += value.__sizeof__()
             return value
         try:
             return self._freeze_other(value, above)
@@ -243,6 +266,7 @@ class _Freezer:
             name = key if type(key) is str else safe_text(key)
             while name in copy:  # {1: "a", "1": "b"}: both are kept
                 name += "_"
+            self.size += len(name)
             copy[name] = self.freeze(item, above)
         if len(copy) < number:
             copy["<more>"] = Mark(f"<{number - len(copy)} entries left out>")

@@ -10,9 +10,10 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 from urllib.parse import SplitResult, urlsplit
 
 from loghttp._errors import ConfigurationError
@@ -22,6 +23,27 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # token, RFC 
 _OWN_HEADERS: Final = frozenset(
     {"authorization", "content-type", "content-encoding", "content-length", "transfer-encoding", "host"}
 )
+
+
+P = ParamSpec("P")
+
+
+def shows_no_arguments(constructor: Callable[P, None]) -> Callable[P, None]:
+    """Raise a `ConfigurationError` anew, so that no frame of its traceback holds an argument.
+
+    Tools that show a traceback with local variables (error pages, cgitb, rich) would print the token.
+    """
+
+    @wraps(constructor)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            return constructor(*args, **kwargs)
+        except ConfigurationError as error:
+            message = str(error)
+        del args, kwargs
+        raise ConfigurationError(message)
+
+    return checked
 
 
 class Secret:
@@ -58,19 +80,26 @@ def secret(name: str, value: object, variable: str) -> Secret:
 
 
 def base_url(value: object, variable: str, default: str) -> SplitResult:
-    """An http(s) URL; credentials, a query or a fragment in it are refused."""
+    """An http(s) URL; credentials, a query or a fragment in it are refused.
+
+    Its value is never repeated: tokens get into it by swapped arguments, and passwords by habit.
+    """
     if value is not None and not isinstance(value, str):
         raise ConfigurationError(f"url must be text such as {default!r}, not {type(value).__name__}")
     url = (value or os.environ.get(variable) or default).strip()
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises for a port that is no number
-    except ValueError as error:
-        raise ConfigurationError(f"url is not a URL ({error})") from None
-    if parts.username is not None or parts.password is not None:
+    except ValueError:
+        raise ConfigurationError(f"url is not a URL such as {default!r} (its value is not shown here)") from None
+    if "@" in url:
         raise ConfigurationError("url must not hold credentials (user:password@): they would show in logs")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"url must begin with https:// or http:// and name a host, not {url!r}")
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or not all(" " < character != "\x7f" for character in host):
+        raise ConfigurationError(
+            f"url must begin with https:// or http:// and name a host, as {default!r} does (its value is not shown"
+            " here, for it may hold a secret)"
+        )
     if parts.query or parts.fragment:
         raise ConfigurationError("url must not have a ?query or #fragment")
     return parts
@@ -97,7 +126,9 @@ def count(name: str, value: object) -> int:
 
 
 def seconds(name: str, value: object, *, zero: bool = True) -> float:
-    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0
+    number = -1.0
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(min(value, YEAR + 1))
     if not 0 <= number <= YEAR or (number == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
         raise ConfigurationError(f"{name} must be a number of seconds, {least} and at most a year, not {value!r}")
@@ -168,8 +199,10 @@ def scalars(name: str, value: object) -> dict[str, Any]:
             raise ConfigurationError(f"{name}: {key!r} is no name")
         if isinstance(entry, str):
             _encodable(f"{name}[{key!r}]", entry)
-        elif type(entry) not in (int, float, bool) or not math.isfinite(entry):
-            raise ConfigurationError(f"{name}[{key!r}] must be text, a number or a boolean, not {entry!r}")
+        elif not (type(entry) is bool or _is_json_number(entry)):
+            raise ConfigurationError(
+                f"{name}[{key!r}] must be text, a boolean, or a number that is finite and within 64 bits"
+            )
     return checked
 
 
@@ -240,6 +273,12 @@ def proxy_host(name: str, value: object) -> str:
         f"{name} must be a proxy's URL such as 'http://user:password@proxy:3128'; special characters in the"
         " password must be percent-encoded (its value is not shown here)"
     )
+
+
+def _is_json_number(value: object) -> bool:
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return type(value) is float and math.isfinite(value)
 
 
 def _path(name: str, value: object, what: str) -> str:

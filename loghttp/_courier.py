@@ -90,53 +90,51 @@ class Courier:
                     self._selflog.broke("a batch could not be handled")
                     self._buffer.lose_in_hand()
             self._tell_losses(at_end=True)
+            self._selflog.lost(at_end=True)
             self._sender.reset()
 
     # ---- the verdict table
 
     def _deliver(self, batch: Batch) -> None:
         pieces = [batch]  # the last one is sent next
-        suspects: list[Event] = []  # refused alone, while nothing has shown that others are taken
+        suspects: list[Batch] = []  # refused alone, while nothing has shown that others are taken
         trust = 0  # refusals that may still count against single events; each success renews it
         refuses_all = False
         while pieces or suspects:
             if not pieces:  # what was between them is settled, and they still stand unproven
-                pieces, suspects = [Batch(tuple(suspects), 1)], []
+                pieces, suspects = suspects, []
             piece = pieces.pop()
             verdict = self._send(piece)
             piece = Batch(piece.events, piece.attempts + 1)
             match verdict:
                 case Delivered(taken):
                     self._delivered(piece, taken)
-                    self._buffer.dropped(suspects, "refused", self._books.last_error or "")
+                    pieces += suspects  # once more: the intake may have been mended since it refused them
                     suspects, trust, refuses_all = [], _TRUST, False
                 case TryLater() | Misconfigured():
                     pieces += self._wait(piece, verdict)
                 case TooLarge():
                     pieces += reversed(self._smaller(piece))
                 case Refused(reason, hint):
-                    ask = refuses_all or bool(suspects)
+                    unsure = refuses_all or bool(suspects)
                     if len(piece) > 1:
                         pieces += reversed(self._split(piece, hint))
                     elif trust:
                         self._buffer.dropped(piece.events, "refused", reason)
                     else:
-                        suspects += piece.events
+                        suspects.append(piece)
                     trust = max(0, trust - 1)
-                    if trust or not (ask or (suspects and not pieces)):
+                    if trust or not (unsure or (suspects and not pieces)):
                         continue
                     # Bad events, or an intake that refuses everything? An event of our own tells.
                     answer = self._ask(reason)
+                    pieces += suspects
+                    suspects, refuses_all = [], not isinstance(answer, Delivered)
                     if isinstance(answer, Delivered):
-                        self._buffer.dropped(suspects, "refused", reason)
-                        suspects, trust, refuses_all = [], _TRUST, False
-                        continue
-                    if isinstance(answer, Refused | TooLarge):
-                        answer = Misconfigured(
-                            reason, "the intake refuses every event: check url, endpoint, index, sourcetype"
-                        )
-                    whole = Batch(_in_order(pieces, suspects), piece.attempts)
-                    pieces, suspects, refuses_all = self._wait(whole, answer), [], True
+                        trust = _TRUST
+                    else:
+                        pieces = self._wait(Batch(_in_order(pieces), piece.attempts), _refuses_all(answer, reason))
+        self._selflog.lost()
 
     def _send(self, batch: Batch) -> Verdict:
         """One attempt. A fault in an intake's own code holds the batch back; it does not lose it."""
@@ -186,7 +184,9 @@ class Courier:
         else:
             self._selflog.not_delivered("misconfigured", verdict.reason, verdict.advice)
             self._buffer.pause(self._backoff.slow())
-        return self._unexpired(batch)
+        rest = self._unexpired(batch)
+        self._selflog.lost()
+        return rest
 
     def _unexpired(self, batch: Batch) -> list[Batch]:
         retry_for = self._options.retry_for
@@ -236,7 +236,13 @@ class Courier:
                 self._books.untold_intake.merge(losses)
 
 
-def _in_order(pieces: Sequence[Batch], suspects: Sequence[Event]) -> tuple[Event, ...]:
+def _refuses_all(answer: Verdict, reason: str) -> TryLater | Misconfigured:
+    """The verdict on an intake that did not take our own event either, after it refused others for `reason`."""
+    if isinstance(answer, TryLater | Misconfigured):
+        return answer
+    return Misconfigured(reason, "the intake refuses every event: check url, endpoint, index, sourcetype")
+
+
+def _in_order(pieces: Sequence[Batch]) -> tuple[Event, ...]:
     """What is still to be delivered, oldest first."""
-    waiting = [event for piece in reversed(pieces) for event in piece.events]
-    return tuple(sorted([*suspects, *waiting], key=lambda event: event.born))
+    return tuple(sorted((event for piece in reversed(pieces) for event in piece.events), key=lambda event: event.born))

@@ -65,10 +65,7 @@ class DurableBuffer(Buffer):
             return any(True for _ in self._folder.glob(f"{self._destination}-*{SUFFIX}"))
         return False
 
-    def put_event(self, event: Event | None, size: int, *, urgent: bool = False) -> None:
-        if event is None:
-            super().put_event(event, size)
-            return
+    def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
         self._uncommitted.append((event, size))
         self._outbox.urgent = self._outbox.urgent or urgent
 
@@ -142,8 +139,11 @@ class DurableBuffer(Buffer):
                 continue
             event, size = entries.pop()
             need -= len(event.body)
-            self._books.drop("queue_full", 1, event.created, event.created)
-            super().put_event(None, size)
+            with self._lock:
+                self._books.drop("queue_full", 1, event.created, event.created)
+                self._held -= 1
+                self._held_bytes -= size
+                self._freed()
             if not entries:
                 break
         return entries

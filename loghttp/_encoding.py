@@ -8,6 +8,7 @@ list. Runs on the listener's thread, on private copies; pure.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator
 from math import isfinite
 from typing import Any, Final
@@ -154,26 +155,35 @@ def fit(document: Any, limit: int) -> bytes | None:
         excess = len(body) - limit
         if excess <= 0:
             return body
-        holder, key, longest = _longest_text(document, None, None)
-        if holder is None or len(longest) <= len(_cut_mark(0)) * 2:
+        texts = sorted(_texts(document), key=lambda found: -len(found[2]))[:2]
+        if not texts or len(texts[0][2]) <= 2 * len(_cut_mark(0)):
             return None
-        occupied = len(dumps(longest))
-        keep = max(0, int(len(longest) * (1 - (excess + 64) / occupied)) if occupied > excess + 64 else 0)
-        holder[key] = longest[:keep] + _cut_mark(len(longest) - keep)
+        holder, key, longest = texts[0]
+        second = len(texts[1][2]) if len(texts) > 1 else 0
+        share = 1 - (excess + 64) / len(dumps(longest))  # what may remain of it, if it alone is cut
+        # Another text may be nearly as long: then each gives way in its turn, and none is emptied.
+        keep = max(int(len(longest) * share), min(second, len(longest) // 2), 0)
+        holder[key] = _cut_at(longest, keep)
     return None
+
+
+def _cut_at(value: str, keep: int) -> str:
+    cut_before = _CUT_MARK.search(value)
+    whole = len(value) if cut_before is None else cut_before.start() + int(cut_before[1])
+    return value[:keep] + _cut_mark(whole - keep)
 
 
 def _cut_mark(characters: int) -> str:
     return f"… [cut by loghttp: {characters} characters left out]"
 
 
-def _longest_text(value: Any, holder: Any, key: Any) -> tuple[Any, Any, str]:
-    if type(value) is str:
-        return holder, key, value
-    found: tuple[Any, Any, str] = (None, None, "")
-    items = value.items() if type(value) is dict else enumerate(value) if type(value) is list else ()
-    for inner_key, item in items:
-        candidate = _longest_text(item, value, inner_key)
-        if len(candidate[2]) > len(found[2]):
-            found = candidate
-    return found
+_CUT_MARK: Final = re.compile(r"… \[cut by loghttp: (\d+) characters left out\]$")
+
+
+def _texts(value: Any, holder: Any = None, key: Any = None) -> Iterator[tuple[Any, Any, str]]:
+    """Each text in a document, with where it stands: (its dict or list, its key or index, the text)."""
+    if type(value) is str and holder is not None:
+        yield holder, key, value
+    elif type(value) is dict or type(value) is list:
+        for inner_key, item in list(value.items() if type(value) is dict else enumerate(value)):
+            yield from _texts(item, value, inner_key)

@@ -81,17 +81,20 @@ class Reader:
         self._read_exception(record, entry)
         if values.get("stack_info"):
             entry.stack = text(safe_text(values["stack_info"]), "stack_info", notes)
-        if record.formatter is not None:
-            self._read_formatted(record, record.formatter, entry)
         if type(record.msg) is dict:  # structured logging: its members are fields, and its text is JSON
             entry.extras = {**record.msg, **entry.extras}
             message = dumps(nest(record.msg, "", notes, self._redact)).decode()
         else:
-            message = text(record.msg if type(record.msg) is Mark else message_of(record), "message", notes)
+            formatted = record.msg if type(record.msg) is Mark else message_of(record)
+            if type(formatted) is Mark:
+                record.msg, record.args = formatted, None  # a formatter would stumble over them once more
+            message = text(formatted, "message", notes)
         if not message.strip():
             message = EMPTY
             notes.append("message")
         entry.message = message
+        if record.formatter is not None:
+            self._read_formatted(record, record.formatter, entry)
         return entry
 
     def _attributes(self, record: Captured, notes: list[str]) -> dict[str, Any]:

@@ -164,6 +164,8 @@ class HTTPHandler(logging.Handler):
         return self._books.stats()
 
     def __repr__(self) -> str:
+        if "_intake" not in vars(self):  # a constructor raised, and something shows its local variables
+            return f"<{type(self).__name__} (not configured)>"
         return f"<{type(self).__name__} {self._intake.url} ({logging.getLevelName(self.level)})>"
 
     # ---- within

@@ -28,7 +28,6 @@ from loghttp._stats import Books
 from loghttp.intakes import Intake
 
 _open_lines: set[Line] = set()
-_exit_began: float | None = None  # monotonic seconds; from then on no thread is started
 
 
 class Line:
@@ -63,7 +62,6 @@ class Line:
             self.buffer,
             reader,
             intake,
-            books=books,
             selflog=selflog,
             flush_level=options.flush_level,
             handle_error=handle_error,
@@ -90,6 +88,10 @@ class Line:
         return self.buffer.mark()
 
     @property
+    def close_timeout(self) -> float:
+        return self._options.close_timeout
+
+    @property
     def closed(self) -> bool:
         return self.buffer.closing.is_set()
 
@@ -99,79 +101,101 @@ class Line:
         return self._courier.thread is not None and not self._courier.thread.is_alive()
 
     def start(self) -> None:
-        """Start the threads; where none can be started any more, deliver on this one, within the deadline."""
+        """Start the threads; where none can be started any more, deliver on this one, within the time left."""
         with self._lifecycle:
             if self.started or self.closed:
-                return None
+                return
             self.started = True
             _open_lines.difference_update([line for line in _open_lines if line.ended])
             _open_lines.add(self)
-            if _exit_began is not None:
-                return self._finish_here(_exit_began + self._options.close_timeout)
             _hook_multiprocessing()
             try:
-                self._listener.start()
-                self._courier.start()
+                if not _end.began:
+                    self._listener.start()
+                    self._courier.start()
+                    return
             except RuntimeError as error:
+                # From 3.12 on no thread starts once the interpreter is going down (opentelemetry-python#4752).
                 if "shutdown" not in str(error):
                     self.started = False  # the system's limit of threads: the next record tries again
-                    return None
-                # From 3.12 on no thread starts once the interpreter is going down (opentelemetry-python#4752).
-                self._finish_here(time.monotonic() + self._options.close_timeout)
-        return None
+                    return
+            deadline = _end.deadline(self._options.close_timeout)
+            self.begin_close(deadline)
+            if lost := self._finish(deadline):
+                lost_at_exit(self._who, lost)
 
     def begin_close(self, deadline: float) -> None:
         """Let no more records in and end all waits; returns at once."""
-        self._lost_before = self._books.dropped.get("shutdown", 0)
-        self._courier.deadline = deadline
-        self.buffer.close()
+        with self._lifecycle:
+            self._lost_before = self._books.dropped.get("shutdown", 0)
+            self._courier.deadline = deadline
+            self.buffer.close()
 
     def finish_close(self, deadline: float) -> None:
         """Wait until the threads are done, not beyond `deadline`; what remains is lost, and told on stderr."""
         if lost := self._finish(deadline):
             last_words(f"{self._who}: {records_were(lost)} lost at shutdown; last error: {self._books.last_error}")
 
-    def _finish(self, deadline: float) -> int:
-        if threading.current_thread() in (self._listener.thread, self._courier.thread):
-            return 0  # closed by a record's own __str__, say: the threads end by themselves
-        with logging_lock_released():
-            self._listener.stop(deadline - time.monotonic())
-            self._courier.stop(deadline - time.monotonic())
-        self.buffer.abandon()
-        _open_lines.discard(self)
-        return self._books.dropped.get("shutdown", 0) - self._lost_before
-
     def close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         self.begin_close(deadline)
         self.finish_close(deadline)
 
-    def _finish_here(self, deadline: float) -> None:
-        self.begin_close(deadline)
-        if not sys.is_finalizing():  # later there is no module left to send with
+    def _finish(self, deadline: float) -> int:
+        if threading.current_thread() in (self._listener.thread, self._courier.thread):
+            return 0  # closed by a record's own __str__, say: the threads end by themselves
+        with logging_lock_released():
+            if self._courier.thread is None:
+                if self.buffer.holds_any():
+                    self._run_here()
+            else:
+                self._listener.stop(deadline - time.monotonic())
+                self._courier.stop(deadline - time.monotonic())
+        self.buffer.abandon()
+        _open_lines.discard(self)
+        return self._books.dropped.get("shutdown", 0) - self._lost_before
+
+    def _run_here(self) -> None:
+        """Do both threads' work: they were never started, and now it is too late."""
+        if sys.is_finalizing():
+            return  # no module is left to send with
+        began = time.monotonic()
+        if self._listener.thread is None:
             self._listener.run()
-            self._courier.run()
-        if lost := self._finish(deadline):
-            lost_at_exit(self._who, lost)
+        self._courier.run()
+        _end.spent += time.monotonic() - began
+
+
+class _End:
+    """The end of the process, and what it may still take: `close_timeout` in all, however many lines there are."""
+
+    def __init__(self) -> None:
+        self.began = False  # from now on no thread is started
+        self.spent = 0.0  # seconds
+
+    def deadline(self, close_timeout: float) -> float:
+        return time.monotonic() + max(0.0, close_timeout - self.spent)
+
+
+_end = _End()
 
 
 def close_all() -> None:
     """Close every open line, all of them within the longest `close_timeout` among them."""
-    global _exit_began  # noqa: PLW0603  the process ends once
-    _exit_began = time.monotonic()
-    lines = list(_open_lines)
-    deadlines = [_exit_began + line._options.close_timeout for line in lines]
-    for line, deadline in zip(lines, deadlines, strict=True):
+    _end.began = True
+    began = time.monotonic()
+    lines = [(line, _end.deadline(line.close_timeout)) for line in list(_open_lines)]
+    for line, deadline in lines:
         line.begin_close(deadline)
-    for line, deadline in zip(lines, deadlines, strict=True):
+    for line, deadline in lines:
         line.finish_close(deadline)
+    _end.spent += time.monotonic() - began
 
 
 def forget_lines() -> None:
     """In a forked child: the lines are the parent's, and so is what waits in them."""
-    global _exit_began  # noqa: PLW0603
     _open_lines.clear()
-    _exit_began = None
+    _end.began, _end.spent = False, 0.0
 
 
 class _MultiprocessingHook:

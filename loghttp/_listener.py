@@ -11,6 +11,7 @@ import logging.handlers
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from loghttp._batch import Event
 from loghttp._capture import Captured
@@ -18,7 +19,6 @@ from loghttp._entry import Entry, Reader
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
-from loghttp._stats import Books
 from loghttp.intakes import Intake
 
 HandleError = Callable[[logging.LogRecord], None]
@@ -37,7 +37,6 @@ class Listener(logging.handlers.QueueListener):
         reader: Reader,
         intake: Intake,
         *,
-        books: Books,
         selflog: SelfLog,
         flush_level: int,
         handle_error: HandleError,
@@ -46,7 +45,6 @@ class Listener(logging.handlers.QueueListener):
         self._buffer = buffer
         self._reader = reader
         self._intake = intake
-        self._books = books
         self._selflog = selflog
         self._flush_level = flush_level
         self._handle_error = handle_error
@@ -78,24 +76,21 @@ class Listener(logging.handlers.QueueListener):
 
     def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer
         """Encode one record and pass it on; one that cannot be encoded is entered as lost."""
-        event, urgent = None, False
-        try:
-            event = self._encode(record)
-            urgent = isinstance(record.levelno, int) and record.levelno >= self._flush_level
-        except BaseException:  # noqa: BLE001  whatever a user's object raises, this thread lives
-            if event is None:
-                self._books.drop("encoding", 1, record.when, record.when)
-            self._selflog.broke("a record could not be encoded")
-        self._buffer.put_event(event, record.size, urgent=urgent)
-
-    def _encode(self, record: Captured) -> Event | None:
         try:
             entry = self._reader.read(record)
-        except Exception:  # noqa: BLE001  a user's formatter raised: as logging does
-            self._books.drop("encoding", 1, record.when, record.when)
-            self._handle_error(record)
-            return None
-        return Event(self._intake.shape(entry), entry.created, time.monotonic())
+        except BaseException:  # noqa: BLE001  a user's formatter raised: as logging does
+            self._buffer.lose(record)
+            with suppress(Exception):
+                self._handle_error(record)
+            return
+        try:
+            event = Event(self._intake.shape(entry), entry.created, time.monotonic())
+        except BaseException:  # noqa: BLE001  whatever it was, this thread lives
+            self._buffer.lose(record)
+            self._selflog.broke("a record could not be encoded")
+            return
+        urgent = isinstance(record.levelno, int) and record.levelno >= self._flush_level
+        self._buffer.put_event(event, record.size, urgent=urgent)
 
 
 def notice(text: str, intake: Intake) -> Event:

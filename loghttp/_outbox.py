@@ -96,6 +96,15 @@ class Outbox:
             self._bytes -= len(event.body)
         return event
 
+    def take_latest(self) -> Event | None:
+        """The event that was put last, if no marker came after it."""
+        if not self._items or not isinstance(event := self._items[-1], Event):
+            return None
+        self._items.pop()
+        self._count -= 1
+        self._bytes -= len(event.body)
+        return event
+
     def clear(self) -> None:
         self._items.clear()
         self._count = self._bytes = 0

@@ -46,7 +46,6 @@ class Buffer:
         self._drained = False  # and the listener has passed on the last
         self._abandoned = False  # what was left has been entered as lost
         self._room = threading.Condition(self._lock)
-        self._blocked = 0  # program threads that wait for room
         self._listener_bell: SimpleQueue[None] = SimpleQueue()
         self._listener_waits = False
         self._courier_bell: SimpleQueue[None] = SimpleQueue()
@@ -119,6 +118,9 @@ class Buffer:
             self._room.notify_all()
             return count
 
+    def holds_any(self) -> bool:
+        return self._held > 0
+
     def put_in_process(self, pid: int) -> list[Captured]:
         """After a fork: what this child has put since, before it had a buffer of its own."""
         return [item for item in self._records if isinstance(item, Captured) and item.process == pid]
@@ -153,23 +155,27 @@ class Buffer:
                 self._listener_waits = True
             self._listener_bell.get()
 
-    def put_event(self, event: Event | None, size: int, *, urgent: bool = False) -> None:
-        """Put the event that a record of `size` bytes became; None if it became none (already in the books)."""
+    def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
+        """Put the event that a record of `size` bytes became."""
         with self._lock:
             if self._abandoned:
                 return
-            self._held_bytes -= size
-            if event is None:
-                self._held -= 1
-                self._freed()
-                return
-            self._held_bytes += event.cost
+            self._held_bytes += event.cost - size
             self._outbox.put(event)
             self._outbox.urgent = self._outbox.urgent or urgent
-            if self._held_bytes > self._options.buffer_bytes and self._options.overflow == "drop_oldest":
-                self._make_room(0)  # the event came out larger than its record was taken to be
+            if self._held_bytes > self._options.buffer_bytes:
+                self._shrink()
             if self._courier_waits and (len(self._outbox) == 1 or self._due_in(event.born) <= 0):
                 self._ring()
+
+    def lose(self, record: Captured) -> None:
+        """Enter a record as lost that the listener took and could make no event of."""
+        with self._lock:
+            if not self._abandoned:
+                self._books.drop("encoding", 1, record.when, record.when)
+                self._held -= 1
+                self._held_bytes -= record.size
+                self._freed()
 
     def pass_marker(self, marker: Marker) -> None:
         with self._lock:
@@ -249,14 +255,24 @@ class Buffer:
             self._books.drop("queue_full", 1, created, created)
         return True
 
+    def _shrink(self) -> None:
+        """An event came out larger than its record was taken to be: keep to the bytes all the same."""
+        if self._options.overflow == "drop_oldest":
+            self._make_room(0)
+        elif self._options.overflow == "block":  # then so do the program's threads, in their turn
+            self._courier_waits, rings = False, self._courier_waits
+            if rings:
+                self._courier_bell.put(None)
+            self._room.wait_for(lambda: self._closed or self._held_bytes <= self._options.buffer_bytes)
+        elif (event := self._outbox.take_latest()) is not None:
+            self._held -= 1
+            self._held_bytes -= event.cost
+            self._books.drop("queue_full", 1, event.created, event.created)
+
     def _wait_for_room(self, size: int) -> None:
         if size > self._options.buffer_bytes:
             return  # there will never be room
-        self._blocked += 1
-        try:
-            self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
-        finally:
-            self._blocked -= 1
+        self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
 
     def _leave(self, events: Sequence[Event], reason: DropReason | None) -> None:
         with self._lock:
@@ -278,7 +294,7 @@ class Buffer:
         self._freed()
 
     def _freed(self) -> None:
-        if self._blocked:
+        if self._options.overflow == "block":
             self._room.notify_all()
 
     def _due_in(self, now: float) -> float:

@@ -88,9 +88,9 @@ class SelfLog:
                 "%s: the spool at %s cannot be used as it is, nothing is lost: %s", self._who, where, reason
             )
 
-    def lost(self) -> None:
-        """Tell of losses that were not told yet, if there are any."""
-        if not self._books.untold_log.counts or not self._may_speak("lost"):
+    def lost(self, *, at_end: bool = False) -> None:
+        """Tell of losses that were not told yet, if there are any; at the end of all, whatever the minute."""
+        if not self._books.untold_log.counts or not (self._may_speak("lost") or at_end):
             return
         losses = self._books.take_untold_log()
         why = "; ".join(f"{reason}: {DROP_REASONS[reason]}" for reason in losses.counts)
@@ -98,11 +98,9 @@ class SelfLog:
 
     def delivered(self) -> None:
         """Tell that delivery is back, if it was away."""
-        if self._troubled:
+        if self._troubled and self._may_speak("back"):
             self._troubled = False
-            self._spoke.clear()
             _logger.info("%s: delivery is back", self._who)
-        self.lost()
 
     def broke(self, what: str) -> None:
         """Tell of a fault in loghttp itself, with its traceback."""
@@ -117,10 +115,10 @@ class SelfLog:
         return True
 
 
-def last_words(text: str, _write: Callable[[int, bytes], int] = os.write) -> None:
+def last_words(text: str) -> None:
     """One line on stderr, for exit: by the file descriptor, as `sys.stderr` may be gone or locked by then."""
     with contextlib.suppress(OSError):  # nobody is left to hear it
-        _write(2, f"loghttp: {text}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"loghttp: {text}\n".encode("utf-8", "backslashreplace"))
 
 
 class _Epilogue:
@@ -129,9 +127,14 @@ class _Epilogue:
     def __init__(self) -> None:
         self.lost: dict[str, int] = {}
 
-    def __del__(self, tell: Callable[[str], None] = last_words) -> None:
+    def __del__(self, write: Callable[[int, bytes], int] = os.write) -> None:  # no name of a module is left by now
         for who, count in self.lost.items():
-            tell(f"{who}: {records_were(count)} lost, logged when the program had ended")
+            were = "record was" if count == 1 else "records were"
+            line = f"loghttp: {who}: {count} {were} lost, logged when the program had ended\n"
+            try:  # noqa: SIM105
+                write(2, line.encode("utf-8", "backslashreplace"))
+            except OSError:
+                pass
 
 
 def lost_at_exit(who: str, count: int) -> None:

@@ -8,11 +8,13 @@ the address that was configured, and only that token.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -77,7 +79,7 @@ class Sender:
         self._options = options
         self._session: requests.Session | None = None
         self._reused = False  # has the connection at hand been used before
-        self._secrets = list(secrets)
+        self._spellings = [spelling for secret in secrets for spelling in _spellings(secret)]
         self._proxy: str | None = None  # host:port of the proxy in use
         self.bytes_sent = 0
         """Bytes of the last request's body on the wire."""
@@ -132,8 +134,9 @@ class Sender:
                 if response.ok:
                     raise  # half a success: rather send twice than lose
                 self.reset()
-            names = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, names, self._mask(bytes(content)), time.time(), self._proxy is not None)
+            headers = {name.lower(): self._mask(value) for name, value in response.headers.items()}
+            masked = self._mask(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            return Reply(response.status_code, headers, masked, time.time(), self._proxy is not None)
 
     def _open(self, url: str) -> requests.Session:
         """A session that takes proxies and CA bundles from the environment once, and nothing else of it."""
@@ -149,7 +152,7 @@ class Sender:
         session.proxies.update(proxies)
         proxy = select_proxy(url, proxies)
         self._proxy = _checks.proxy_host("the proxy of the environment", proxy) if proxy else None
-        self._secrets += [password for password in [urlsplit(proxy or "").password] if password]
+        self._spellings += _proxy_spellings(proxy) if proxy else []
         return session
 
     def _failure(self, error: Exception, reused: bool) -> Failure:
@@ -157,14 +160,39 @@ class Sender:
         if reused and kind == "connection" and any(name in repr(error) for name in _CUT_OFF):
             kind = "stale"
         words = _root_words(error) + (f" (by the proxy {self._proxy})" if self._proxy else "")
-        return Failure(kind, self._mask(words.encode("utf-8", "replace")).decode())
+        return Failure(kind, self._mask(words))
 
-    def _mask(self, content: bytes) -> bytes:
+    def _mask(self, text: str) -> str:
         """An intake or a proxy may repeat in its answer what it was sent."""
-        for secret in self._secrets:
-            if secret.encode() in content:
-                content = content.replace(secret.encode(), b"[secret]")
-        return content
+        for spelling in self._spellings:
+            if spelling in text:
+                text = text.replace(spelling, "[secret]")
+        return text
+
+
+def _spellings(secret: str) -> list[str]:
+    """How a server may write a secret: as it is, in JSON (also PHP's), in a URL, in a form; longest first."""
+    in_json = json.dumps(secret)[1:-1]
+    spellings = {
+        secret,
+        in_json,
+        in_json.replace("/", "\\/"),
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    spellings |= {spelling.replace("&", "&amp;") for spelling in spellings}
+    return sorted(spellings, key=len, reverse=True)
+
+
+def _proxy_spellings(proxy: str) -> list[str]:
+    """The password in a proxy's URL, and the Basic credentials made of it."""
+    parts = urlsplit(proxy)
+    if not parts.password:
+        return []
+    user, password = unquote(parts.username or ""), unquote(parts.password)
+    basic = b64encode(f"{user}:{password}".encode("latin-1", "replace")).decode()
+    return [*_spellings(basic), *_spellings(parts.password), *_spellings(password)]
 
 
 def _kind_of(error: Exception) -> FailureKind:

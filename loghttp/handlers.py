@@ -58,6 +58,7 @@ class HumioHECHandler(HTTPHandler):
     Source: https://library.humio.com/falcon-logscale-cloud/log-shippers-hec.html
     """
 
+    @_checks.shows_no_arguments
     def __init__(
         self,
         url: str | None = None,
@@ -81,7 +82,6 @@ class HumioHECHandler(HTTPHandler):
     ) -> None:
         base = _checks.base_url(url, "HUMIO_URL", "https://cloud.humio.com")
         secret = _checks.secret("token", token, "HUMIO_INGEST_TOKEN")
-        del token  # tracebacks that show local variables show this frame too
         path = _checks.one_of("endpoint", endpoint, humio.ENDPOINTS)
         members = {
             "host": _checks.text("host", host) or socket.gethostname(),
@@ -134,6 +134,7 @@ class SekoiaHandler(HTTPHandler):
     Source: https://docs.sekoia.io/integration/ingestion_methods/https/
     """
 
+    @_checks.shows_no_arguments
     def __init__(
         self,
         intake_key: str | None = None,
@@ -148,7 +149,6 @@ class SekoiaHandler(HTTPHandler):
     ) -> None:
         base = _checks.base_url(url, "SEKOIA_URL", "https://intake.sekoia.io")
         secret = _checks.secret("intake_key", intake_key, "SEKOIA_INTAKE_KEY")
-        del intake_key  # tracebacks that show local variables show this frame too
         path = _checks.one_of("endpoint", endpoint, sekoia.ENDPOINTS)
         redacted = _checks.names("redact", redact)
         intake = sekoia.Sekoia(
@@ -175,7 +175,7 @@ def _warn_if_in_clear(url: SplitResult, what: str) -> None:
     warnings.warn(
         f"the {what} travels in clear to {host}: use https:// in url, unless the network is yours",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,  # here, the constructor, its wrapper, the caller
     )
 
 

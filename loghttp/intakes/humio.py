@@ -62,9 +62,9 @@ class Humio:
         event: str | dict[str, Any]
         tags = self._tags(entry)
         if entry.document is not None:
-            event, fields = entry.document, dict(self._static)
+            event, fields = entry.document, self._static_without(entry.document)
         elif self._event_format == "object" and entry.text is None:
-            event, fields = self._object(entry), dict(self._static)
+            event, fields = self._object(entry), self._static_without(entry.extras)
         else:
             event, fields = _string(entry), self._fields(entry)
         fields |= tags
@@ -115,13 +115,18 @@ class Humio:
         return fields
 
     def _object(self, entry: Entry) -> dict[str, Any]:
-        event = {"message": entry.message, **entry.attributes}
+        event = {"message": entry.message}
+        event |= {name: value for name, value in entry.attributes.items() if name not in self._static}
         if entry.traceback:
             event["exc_info"] = entry.traceback
         if entry.stack:
             event["stack_info"] = entry.stack
         event.update(nest(entry.extras, "", entry.notes, self._redact))
         return event
+
+    def _static_without(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The static fields, but for the names that the event object has itself."""
+        return {name: value for name, value in self._static.items() if name not in event}
 
     def _tags(self, entry: Entry) -> dict[str, str]:
         """Take the `tag_attributes` out of the entry: what is a tag is not a field as well."""

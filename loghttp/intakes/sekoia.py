@@ -49,7 +49,6 @@ class Sekoia:
         self.url = url
         self.limits = SINGLE_LIMITS if endpoint == "/" else BATCH_LIMITS
         self._key = intake_key
-        self._key_json = dumps(intake_key.reveal())
         self._endpoint = endpoint
         self._static = dict(fields)
         self._redact = frozenset(redact)
@@ -65,19 +64,25 @@ class Sekoia:
 
     def cut(self, event: bytes, limit: int) -> bytes | None:
         wrapped = json.loads(event)
-        if isinstance(wrapped, str):
-            return dumps(_cut(wrapped, limit))
-        wrapped["json"] = _cut(wrapped["json"], limit)
-        return dumps(wrapped)
+        text = wrapped if isinstance(wrapped, str) else wrapped["json"]
+        inner = limit
+        for _ in range(8):  # quoting makes it longer again, by a factor that depends on the text
+            shorter = _cut(text, inner)
+            body = dumps(shorter if isinstance(wrapped, str) else {**wrapped, "json": shorter})
+            if len(body) <= limit:
+                return body
+            inner = min(inner - 1, inner * limit // len(body))
+        return None
 
     def request(self, events: Sequence[bytes]) -> Request:
+        key = dumps(self._key.reveal())
         match self._endpoint:
             case "/batch":
-                body = b'{"intake_key":%s,"jsons":[%s]}' % (self._key_json, b",".join(events))
+                body = b'{"intake_key":%s,"jsons":[%s]}' % (key, b",".join(events))
             case "/array":
-                body = b"[%s]" % b",".join(self._with_key(event) for event in events)
+                body = b"[%s]" % b",".join(_with_key(event, key) for event in events)
             case "/":
-                body = self._with_key(events[0])
+                body = _with_key(events[0], key)
         return Request(self.url, body, {"Content-Type": "application/json"})
 
     def judge(self, reply: Reply) -> Verdict:
@@ -101,20 +106,23 @@ class Sekoia:
     def _document(self, entry: Entry) -> dict[str, Any]:
         """A name given twice: the extra wins, then the static field, then the attribute."""
         if entry.document is not None:
-            return {"@timestamp": iso(entry.created), **self._static, **entry.document}
-        document: dict[str, Any] = {
-            "@timestamp": iso(entry.created),
-            "message": entry.message,
-            **entry.attributes,
-        }
+            # At the other endpoints the time stands beside the text.
+            time = {"@timestamp": iso(entry.created)} if self._endpoint == "/batch" else {}
+            document = {**time, **self._static, **entry.document}
+        else:
+            document = self._own_document(entry)
+        if entry.notes:
+            document["loghttp_changed"] = joined(entry.notes)
+        return document
+
+    def _own_document(self, entry: Entry) -> dict[str, Any]:
+        document = {"@timestamp": iso(entry.created), "message": entry.message, **entry.attributes}
         if entry.traceback:
             document["exc_info"] = entry.traceback
         if entry.stack:
             document["stack_info"] = entry.stack
         document |= self._static
         document |= nest(entry.extras, "", entry.notes, self._redact)
-        if entry.notes:
-            document["loghttp_changed"] = joined(entry.notes)
         return document
 
     def _smallest(self, entry: Entry) -> bytes:
@@ -132,8 +140,9 @@ class Sekoia:
             case "/":
                 return dumps({"json": text, "@timestamp": timestamp})
 
-    def _with_key(self, event: bytes) -> bytes:
-        return b'{"intake_key":%s,%s' % (self._key_json, event[1:])
+
+def _with_key(event: bytes, key: bytes) -> bytes:
+    return b'{"intake_key":%s,%s' % (key, event[1:])
 
 
 def _cut(text: str, limit: int) -> str:

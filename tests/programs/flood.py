@@ -21,7 +21,7 @@ log = logging.getLogger("shop")
 
 
 def memory(what: str) -> int:
-    """Bytes of memory that this process occupies (`VmRSS`), or the most it ever did (`VmHWM`), by the kernel's count."""
+    """Bytes of memory that this process occupies (`VmRSS`), or the most that it did (`VmHWM`): the kernel's count."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(rf"^{what}:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
@@ -41,8 +41,7 @@ def main(size: int, total: int, threads: int, **options: object) -> None:
     idle = memory("VmRSS")
 
     producers = [
-        threading.Thread(target=flood, args=(f"thread-{t}", total // threads, noise))
-        for t, noise in enumerate(noises)
+        threading.Thread(target=flood, args=(f"thread-{t}", total // threads, noise)) for t, noise in enumerate(noises)
     ]
     for producer in producers:
         producer.start()
