@@ -38,6 +38,7 @@ ATOMS: Final = _NUMBERS | _TIMES | frozenset({str, bytes, NoneType, UUID})
 
 RECORD_COST: Final = 1_100
 """Bytes that a waiting record keeps alive besides its texts (tracemalloc, CPython 3.11)."""
+_COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 _ITEM_COST: Final = 100  # the same for one item of an extra's container
 
 LATEST: Final = 253_402_300_799.0
@@ -93,7 +94,7 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
         if attributes["args"]:
             arguments = _size_if_lasting(attributes["args"])
             size += _format_now(record, attributes) if arguments is None else arguments
-    elif isinstance(message, dict):
+    elif issubclass(type(message), dict):  # not isinstance, which asks the object
         attributes["msg"], cost = freeze(message)
         size += cost
     else:
@@ -115,9 +116,9 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
         attributes["exc_info"] = None  # frames, and every local variable in them, are let go
         size += cost
     for name in ("exc_text", "stack_info"):
-        if attributes.get(name):
+        if isinstance(attributes.get(name), str):
             size += len(attributes[name])
-    captured.size = size
+    captured.size = RECORD_COST + _COPIES * (size - RECORD_COST)
     return captured
 
 

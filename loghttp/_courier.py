@@ -143,11 +143,11 @@ class Courier:
         if within is not None and within <= 0:
             return TryLater("close_timeout is over")
         try:
-            request = self._intake.request(batch.bodies)
-            outcome = self._sender.send(request, within)
+            outcome = self._sender.send(self._intake.request(batch.bodies), within)
             self._count(batch.attempts > 0)
             if isinstance(outcome, Failure) and outcome.kind == "stale":
-                outcome = self._sender.send(request, within)  # it was never received: no wait, no duplicate
+                # It was never received: no wait, no duplicate.
+                outcome = self._sender.send(self._intake.request(batch.bodies), within)
                 self._count(True)
             verdict = self._intake.judge(outcome) if isinstance(outcome, Reply) else judge_failure(outcome)
         except Exception as error:  # noqa: BLE001  see above

@@ -46,6 +46,11 @@ def _fastest_dumps() -> Dumps:
 dumps: Final = _fastest_dumps()
 """Compact UTF-8 JSON of a value that `scalar`, `nest` or `flatten` has been through."""
 
+dumps_large: Final = _json_dumps()
+"""The same for documents with a long text, of which orjson would hold seven times the length for a moment."""
+
+LARGE: Final = 65_536  # characters
+
 
 def text(value: str, name: str, notes: list[str]) -> str:
     """`value` as text that UTF-8 can carry: a lone surrogate becomes its escape, such as `\\udc80`."""
@@ -149,35 +154,48 @@ def joined(notes: list[str]) -> str:
 
 
 def fit(document: Any, limit: int) -> bytes | None:
-    """`document` as JSON of at most `limit` bytes: its longest texts are cut, with a mark. None: cannot be."""
-    for _ in range(64):  # each round cuts the longest text; a document has few long ones
-        body = dumps(document)
-        excess = len(body) - limit
-        if excess <= 0:
+    """`document` as JSON of at most `limit` bytes: its longest texts are cut, with a mark. None: cannot be.
+
+    All texts are cut down to one level, so that several long ones give way evenly and none is emptied.
+    """
+    body = dumps_large(document)
+    if len(body) <= limit:
+        return body
+    texts = [(holder, key, value, len(dumps_large(value))) for holder, key, value in _texts(document)]
+    weights = [weight for *_, weight in texts]
+    level = _level(weights, limit - (len(body) - sum(weights)))
+    while level > _LEAST:
+        for holder, key, value, weight in texts:
+            if weight > level:
+                holder[key] = _cut_at(value, len(value) * level // weight)
+        body = dumps_large(document)
+        if len(body) <= limit:
             return body
-        texts = sorted(_texts(document), key=lambda found: -len(found[2]))[:2]
-        if not texts or len(texts[0][2]) <= 2 * len(_cut_mark(0)):
-            return None
-        holder, key, longest = texts[0]
-        second = len(texts[1][2]) if len(texts) > 1 else 0
-        share = 1 - (excess + 64) / len(dumps(longest))  # what may remain of it, if it alone is cut
-        # Another text may be nearly as long: then each gives way in its turn, and none is emptied.
-        keep = max(int(len(longest) * share), min(second, len(longest) // 2), 0)
-        holder[key] = _cut_at(longest, keep)
+        level = level * 9 // 10  # characters differ in weight, and marks have some too
     return None
 
 
-def _cut_at(value: str, keep: int) -> str:
-    cut_before = _CUT_MARK.search(value)
-    whole = len(value) if cut_before is None else cut_before.start() + int(cut_before[1])
-    return value[:keep] + _cut_mark(whole - keep)
-
-
-def _cut_mark(characters: int) -> str:
-    return f"… [cut by loghttp: {characters} characters left out]"
+def _level(weights: list[int], room: int) -> int:
+    """The height to which all weights must be cut down for their sum to be within `room`."""
+    left = len(weights)
+    for weight in sorted(weights):
+        if weight * left > room:
+            return max(0, room // left)
+        room -= weight
+        left -= 1
+    return max(weights, default=0)
 
 
 _CUT_MARK: Final = re.compile(r"… \[cut by loghttp: (\d+) characters left out\]$")
+_LEAST: Final = 100  # bytes; a text that is cut has to hold its mark, and something before it
+
+
+def _cut_at(value: str, length: int) -> str:
+    """`value` cut to about `length` characters, mark included; one that was cut before has one mark still."""
+    cut_before = _CUT_MARK.search(value)
+    whole = len(value) if cut_before is None else cut_before.start() + int(cut_before[1])
+    keep = max(0, length - 50)
+    return f"{value[:keep]}… [cut by loghttp: {whole - keep} characters left out]"
 
 
 def _texts(value: Any, holder: Any = None, key: Any = None) -> Iterator[tuple[Any, Any, str]]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pythonjsonlogger.core import BaseJsonFormatter
 
 from loghttp._capture import ATOMS, STANDARD, Captured, Mark, freeze, message_of, safe_text
-from loghttp._encoding import EMPTY, dumps, nest, scalar, text
+from loghttp._encoding import EMPTY, LARGE, dumps, nest, scalar, text
 
 DEFAULT_ATTRIBUTES: Final = ("level", "logger", "module", "function", "line", "process", "thread", "sequence")
 """Record attributes that become fields when nothing else is said."""
@@ -50,6 +50,8 @@ class Entry:
     """What a user's text formatter made of the record."""
     document: dict[str, Any] | None = None
     """What a user's JSON formatter made of the record."""
+    large: bool = False
+    """Whether it may hold a text of more than `_encoding.LARGE` characters."""
     notes: list[str] = field(default_factory=list)
     """Names of what had to be changed to be sent at all."""
 
@@ -70,7 +72,7 @@ class Reader:
         """Raises what the user's formatter raises, and nothing else."""
         values = record.__dict__
         notes: list[str] = []
-        entry = Entry(record.when, "", notes=notes)
+        entry = Entry(record.when, "", large=record.size > LARGE, notes=notes)
         if record.when != values["created"]:
             notes.append("time")
         entry.attributes = self._attributes(record, notes)
@@ -117,7 +119,7 @@ class Reader:
             return
         entry.attributes["exc_type"] = text(_type_name(exception), "exc_type", entry.notes)
         entry.attributes["exc_message"] = text(str(exception), "exc_message", entry.notes)
-        if isinstance(cached, str) and cached.isspace():
+        if isinstance(cached, str) and cached.isspace() and "Traceback" in str(record.msg):
             return  # how loguru says that the traceback stands in the message already
         try:
             traceback = "".join(exception.format()).rstrip("\n")

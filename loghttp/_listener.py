@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from loghttp._batch import Event
 from loghttp._capture import Captured
@@ -20,6 +21,9 @@ from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
 from loghttp.intakes import Intake
+
+_BURST: Final = 100
+"""Most records between two commits of the spool."""
 
 HandleError = Callable[[logging.LogRecord], None]
 
@@ -65,8 +69,11 @@ class Listener(logging.handlers.QueueListener):
     def run(self) -> None:
         with own_thread():
             self._buffer.open()
-            while (burst := self._buffer.take_records()) is not None:
-                for item in burst:
+            while self._buffer.wait_for_records():
+                for _ in range(_BURST):
+                    item = self._buffer.take_record()
+                    if item is None:
+                        break
                     if isinstance(item, Marker):
                         self._buffer.pass_marker(item)
                     else:
@@ -89,8 +96,8 @@ class Listener(logging.handlers.QueueListener):
             self._buffer.lose(record)
             self._selflog.broke("a record could not be encoded")
             return
-        urgent = isinstance(record.levelno, int) and record.levelno >= self._flush_level
-        self._buffer.put_event(event, record.size, urgent=urgent)
+        level = record.__dict__.get("levelno")
+        self._buffer.put_event(event, record.size, urgent=isinstance(level, int) and level >= self._flush_level)
 
 
 def notice(text: str, intake: Intake) -> Event:

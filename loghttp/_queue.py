@@ -14,16 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final
 
 from loghttp._batch import Event
 from loghttp._capture import Captured
 from loghttp._options import Delivery
 from loghttp._outbox import Marker, Outbox, pop_oldest
 from loghttp._stats import Books, DropReason
-
-_BURST: Final = 100
-"""Most records the listener takes at a time: few enough to give the interpreter lock away often."""
 
 
 class Buffer:
@@ -35,7 +31,11 @@ class Buffer:
         self._options = options
         self._clock = clock
         self._records: deque[Captured | Marker] = deque()
-        self._outbox = Outbox(options.batch_events, options.batch_bytes, options.flush_interval)
+        # What the threads have in hand cannot give way to newer records: so it is a fraction of a small buffer.
+        most_events, most_bytes = max(1, options.buffer_events // 4), max(1, options.buffer_bytes // 8)
+        self._outbox = Outbox(
+            min(options.batch_events, most_events), min(options.batch_bytes, most_bytes), options.flush_interval
+        )
         self._taken: Sequence[Event] = ()  # the batch that the courier took last
         self._in_hand = 0  # how many of it have not left yet
         self._in_hand_bytes = 0
@@ -142,18 +142,23 @@ class Buffer:
 
     # ---- the listener's thread
 
-    def take_records(self) -> list[Captured | Marker] | None:
-        """The next records, waiting for them; None when the buffer is closed and all have been taken."""
+    def wait_for_records(self) -> bool:
+        """Wait until there is a record to take; False when the buffer is closed and all have been taken."""
         while True:
             with self._lock:
                 if self._records:
-                    return [self._records.popleft() for _ in range(min(_BURST, len(self._records)))]
+                    return True
                 if self._closed:
                     self._drained = True
                     self._ring()
-                    return None
+                    return False
                 self._listener_waits = True
             self._listener_bell.get()
+
+    def take_record(self) -> Captured | Marker | None:
+        """The oldest record. One at a time: what is not yet encoded can still give way to newer ones."""
+        with self._lock:
+            return self._records.popleft() if self._records else None
 
     def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
         """Put the event that a record of `size` bytes became."""

@@ -86,15 +86,16 @@ class Sender:
 
     def send(self, request: Request, within: float | None = None) -> Reply | Failure:
         """POST `request`; `within` shortens the time-outs when the program is about to end. Never raises."""
-        body = request.body
+        url, body = request.url, request.body
         headers = {**request.headers, **self._options.headers, "User-Agent": USER_AGENT}
         if self._options.compression == "gzip":
             body = _compress(body)
+            del request  # and with it the body as it was, which may be megabytes
             headers["Content-Encoding"] = "gzip"
         self.bytes_sent = len(body)
         reused, self._reused = self._reused, True
         try:
-            return self._post(request.url, body, headers, within)
+            return self._post(url, body, headers, within)
         except Exception as error:  # noqa: BLE001  the border where foreign exceptions end
             self.reset()
             return self._failure(error, reused)

@@ -8,6 +8,7 @@ between two lists.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import signal
@@ -441,7 +442,7 @@ def test_flask_records_carry_their_request(intake: LocalIntake, servers: Servers
     assert [server.get(path) for path in ("/orders/7", "/orders/1042", "/refund/7")] == [200, 200, 500]
     assert server.stop(signal.SIGINT) == 0
 
-    logged = [*ORDERS, refund_failed("Exception on /refund/7 [GET]")]
+    logged = [*copy.deepcopy(ORDERS), refund_failed("Exception on /refund/7 [GET]")]
     urls = [server.url + path for path in ("/orders/7", "/orders/1042", "/orders/1042", "/refund/7")]
     for one, url in zip(logged, urls, strict=True):
         one.fields.update(url=url, method="GET", remote_addr="127.0.0.1", logger="flask_app")
@@ -460,7 +461,7 @@ def test_django_sends_its_views_and_its_own_records(intake: LocalIntake, servers
     assert server.stop(signal.SIGINT) == 0
 
     logged = [
-        *ORDERS,
+        *copy.deepcopy(ORDERS),
         refund_failed("Internal Server Error: /refund/7/", logger="django.request", status_code=500),
     ]
     logged[0].fields.update({"customer.password": "[redacted]", "path": "/orders/7/", "logger": "shop.views"})

@@ -582,7 +582,12 @@ BAD_SEKOIA_BODIES = [
         400,
         "event 0: an event must be a non-empty string",
     ),
-    ("/batch", {"intake_key": "test-key", "jsons": ['{"a": NaN}']}, 400, "event 0: structured logs are quoted JSON, this one is not: NaN"),
+    (
+        "/batch",
+        {"intake_key": "test-key", "jsons": ['{"a": NaN}']},
+        400,
+        "event 0: structured logs are quoted JSON, this one is not: NaN",
+    ),
     ("/batch", {"intake_key": "test-key", "jsons": ['{"a": "\\ud800"}']}, 400, "a lone surrogate"),
     ("/", {"intake_key": "test-key"}, 400, "an event must be a non-empty string"),
     ("/", {"intake_key": "test-key", "jsons": ["a"]}, 400, "unknown member 'jsons'"),

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from loghttp._checks import Secret
-from loghttp._encoding import dumps, fit, flatten, joined, nest
+from loghttp._encoding import dumps, dumps_large, fit, flatten, joined, nest
 from loghttp._entry import Entry
 from loghttp._options import Limits
 from loghttp._verdict import Reply, TryLater, Verdict, judge_status, retry_after
@@ -72,7 +72,7 @@ class Humio:
             fields["loghttp_changed"] = joined(entry.notes)
         # `time` is in seconds, and a float always has its point: a bare integer could be read as milliseconds.
         document = {"time": round(entry.created, 6), **self._members, "event": event, "fields": fields}
-        body = dumps(document)
+        body = dumps_large(document) if entry.large else dumps(document)
         if len(body) > LIMITS.event_bytes:
             fields["loghttp_cut"] = True
             body = fit(document, LIMITS.event_bytes) or self._smallest(entry, tags)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pythonjsonlogger.json import JsonFormatter
 
 from loghttp._checks import Secret
-from loghttp._encoding import dumps, fit, joined, nest
+from loghttp._encoding import dumps, dumps_large, fit, joined, nest
 from loghttp._entry import Entry
 from loghttp._options import Limits
 from loghttp._stats import iso
@@ -32,6 +32,10 @@ Endpoint = Literal["/batch", "/array", "/"]
 
 def _serialize(document: Any, **_: object) -> str:
     return dumps(document).decode()
+
+
+def _serialize_large(document: Any, **_: object) -> str:
+    return dumps_large(document).decode()
 
 
 class Sekoia:
@@ -54,6 +58,7 @@ class Sekoia:
         self._redact = frozenset(redact)
         # python-json-logger writes the document; the encoder is ours, for it must be strict.
         self._quote = JsonFormatter(json_serializer=_serialize).serialize_log_record
+        self._quote_large = JsonFormatter(json_serializer=_serialize_large).serialize_log_record
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -97,7 +102,7 @@ class Sekoia:
         if entry.text is not None:
             return entry.text if len(entry.text.encode()) <= EVENT_BYTES else _cut(entry.text, EVENT_BYTES)
         document = self._document(entry)
-        quoted = self._quote(document)
+        quoted = self._quote_large(document) if entry.large else self._quote(document)
         if len(quoted) * 4 > EVENT_BYTES and len(quoted.encode()) > EVENT_BYTES:  # at most 4 bytes a character
             document["loghttp_cut"] = True
             return (fit(document, EVENT_BYTES) or self._smallest(entry)).decode()
