@@ -29,7 +29,7 @@ P = ParamSpec("P")
 
 
 def shows_no_arguments(constructor: Callable[P, None]) -> Callable[P, None]:
-    """Raise a `ConfigurationError` anew, so that no frame of its traceback holds an argument.
+    """Raise a `ConfigurationError`, or a warning, anew, so that no frame of its traceback holds an argument.
 
     Tools that show a traceback with local variables (error pages, cgitb, rich) would print the token.
     """
@@ -38,10 +38,10 @@ def shows_no_arguments(constructor: Callable[P, None]) -> Callable[P, None]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             return constructor(*args, **kwargs)
-        except ConfigurationError as error:
-            message = str(error)
+        except (ConfigurationError, Warning) as error:
+            anew = type(error)(str(error))
         del args, kwargs
-        raise ConfigurationError(message)
+        raise anew
 
     return checked
 

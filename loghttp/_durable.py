@@ -8,20 +8,16 @@ in memory as without a spool, loudly: durability may be lost, the program never 
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from queue import Empty
 from typing import Final
 
 from loghttp._batch import Event
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
-from loghttp._selflog import SelfLog
-from loghttp._spool import SUFFIX, NewerSchema, NotOurs, SpoolFile, set_aside
+from loghttp._spool import SpoolFile, SpoolFolder
 from loghttp._stats import Books, DropReason
 
 _LOOK_EVERY: Final = 10.0
@@ -37,12 +33,9 @@ class DurableBuffer(Buffer):
     replaced as a whole.
     """
 
-    def __init__(self, books: Books, options: Delivery, selflog: SelfLog, *, destination: str, url: str) -> None:
+    def __init__(self, books: Books, options: Delivery, folder: SpoolFolder) -> None:
         super().__init__(books, options)
-        self._selflog = selflog
-        self._folder = Path(options.spool_dir or ".")
-        self._destination = destination
-        self._url = url
+        self._folder = folder
         self._uncommitted: list[tuple[Event, int]] = []  # L: events, and the bytes of their records
         self._own: SpoolFile | None = None  # L, C: where new events go
         self._others: list[SpoolFile] = []  # L appends, C removes: files that are only read from
@@ -58,12 +51,10 @@ class DurableBuffer(Buffer):
     # ---- the listener's thread
 
     def open(self) -> None:
-        self._own = self._make()
+        self._own = self._folder.make()
 
     def has_backlog(self) -> bool:
-        with contextlib.suppress(OSError):
-            return any(True for _ in self._folder.glob(f"{self._destination}-*{SUFFIX}"))
-        return False
+        return self._folder.holds_any()
 
     def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
         self._uncommitted.append((event, size))
@@ -99,8 +90,7 @@ class DurableBuffer(Buffer):
             self._held -= len(entries)
             self._held_bytes -= sum(size for _, size in entries)
             self._freed()
-            if self._courier_waits:
-                self._ring()
+            self._courier_bell.ring()
 
     def _usable(self) -> SpoolFile | None:
         """Our own file, made anew where it was lost or could not be made before."""
@@ -111,18 +101,11 @@ class DurableBuffer(Buffer):
                 self._degrade(FileNotFoundError("the spool file was removed"))
                 self._try_again_at = now
         if self._own is None and now >= self._try_again_at:
-            self._own = self._make()
+            self._own = self._folder.make()
         return self._own
 
-    def _make(self) -> SpoolFile | None:
-        try:
-            return SpoolFile.make(self._folder, self._destination, fsync=self._options.spool_fsync, url=self._url)
-        except _DISK_ERRORS as error:
-            self._degrade(error)
-            return None
-
     def _degrade(self, error: Exception) -> None:
-        self._selflog.not_durable(f"{type(error).__name__}: {error}", str(self._folder))
+        self._folder.tell(error)
         self._try_again_at = self._clock() + _LOOK_EVERY
         if self._own is not None:
             self._others.append(self._own)
@@ -168,24 +151,23 @@ class DurableBuffer(Buffer):
         while True:
             self._look_for_files()
             with self._lock:
-                self._courier_waits = True  # before looking, so that no commit goes unheard
+                self._courier_bell.awaited = True  # before looking, so that no commit goes unheard
                 self._settle_markers()
                 wait = self._due_in(self._clock())
                 if self._outbox and wait <= 0:
-                    self._courier_waits, self._source = False, None
+                    self._courier_bell.awaited, self._source = False, None
                     self._taken = memory = self._outbox.take_batch()
                     self._in_hand = len(memory)
                     self._in_hand_bytes = sum(event.cost for event in memory)
                     return memory
             events, spool_wait = self._take_from_spool()
             if events:
-                self._courier_waits = False
+                self._courier_bell.awaited = False
                 return events
             if self._drained and not self._outbox and (self._gave_up or not self._waiting_on_disk()):
                 self._close_files()
                 return None
-            with contextlib.suppress(Empty):
-                self._courier_bell.get(timeout=max(0.0, min(wait, spool_wait, _LOOK_EVERY)))
+            self._courier_bell.wait(max(0.0, min(wait, spool_wait, _LOOK_EVERY)))
 
     def _take_from_spool(self) -> tuple[list[Event], float]:
         """The next batch from disk, or how many seconds to wait for one; backlog and own file take turns."""
@@ -260,7 +242,7 @@ class DurableBuffer(Buffer):
                 source.bury(events, words)
         except sqlite3.Error as error:
             source.done(events)  # not deleted, but not to be sent again by this process
-            self._selflog.not_durable(f"{type(error).__name__}: {error}", str(self._folder))
+            self._folder.tell(error)
 
     def _enter(self, events: Sequence[Event], reason: DropReason) -> None:
         times = [event.created for event in events]
@@ -299,35 +281,16 @@ class DurableBuffer(Buffer):
         if now - self._looked_at < _LOOK_EVERY or self._closed:
             return
         self._looked_at = now
-        with contextlib.suppress(OSError):
-            found = [self._adopt(path) for path in self._folder.glob(f"{self._destination}-*{SUFFIX}")]
-            self._others += sorted((file for file in found if file), key=lambda file: file.oldest)
-
-    def _adopt(self, path: Path) -> SpoolFile | None:
-        try:
-            file = SpoolFile.adopt(path, fsync=self._options.spool_fsync)
-        except NotOurs:
-            return None
-        except NewerSchema:
-            self._selflog.not_durable("a later version of loghttp wrote it; it is left alone", str(path))
-            return None
-        except (sqlite3.OperationalError, OSError) as error:
-            self._selflog.not_durable(f"{type(error).__name__}: {error}", str(path))
-            return None
-        except sqlite3.DatabaseError as error:
-            aside = set_aside(path)
-            self._selflog.not_durable(f"{type(error).__name__}: {error}; it is kept as {aside.name}", str(path))
-            return None
-        with self._lock:
-            known = self._books.left_behind.pop(path.name, 0)
-            self._books.accepted += file.count - known
-            self._books.spooled += file.count - known
-        return file
+        for file in self._folder.adopt():
+            self._others.append(file)
+            with self._lock:
+                known = self._books.left_behind.pop(file.path.name, 0)
+                self._books.accepted += file.count - known
+                self._books.spooled += file.count - known
 
     def _discard(self, file: SpoolFile, error: Exception) -> None:
         """A file that cannot be read any more: what was in it is lost to us, but not deleted."""
-        aside = file.set_aside()
-        self._selflog.not_durable(f"{type(error).__name__}: {error}; it is kept as {aside.name}", str(file.path))
+        self._folder.tell(error, file.path, file.set_aside())
         with self._lock:
             self._books.drop("unreadable", file.count, file.oldest, time.time())
             self._books.spooled -= file.count

@@ -54,10 +54,12 @@ class Line:
         if options.spool_dir is not None:
             # Needs SQLite and the disk; who does not ask for it has neither.
             from loghttp._durable import DurableBuffer  # noqa: PLC0415
-            from loghttp._spool import fingerprint  # noqa: PLC0415
+            from loghttp._spool import SpoolFolder  # noqa: PLC0415
 
-            destination = fingerprint(intake.url, intake.secrets)
-            self.buffer = DurableBuffer(books, options, selflog, destination=destination, url=intake.url)
+            folder = SpoolFolder(
+                options.spool_dir, intake.url, intake.secrets, fsync=options.spool_fsync, selflog=selflog
+            )
+            self.buffer = DurableBuffer(books, options, folder)
         self._listener = Listener(
             self.buffer,
             reader,
@@ -77,7 +79,6 @@ class Line:
             notice=partial(notice, intake=intake),
         )
         self._lifecycle = threading.RLock()  # held while threads are started, so that only one starts them
-        self._lost_before = 0
         self.started = False
 
     def put(self, record: Captured) -> bool:
@@ -127,7 +128,6 @@ class Line:
     def begin_close(self, deadline: float) -> None:
         """Let no more records in and end all waits; returns at once."""
         with self._lifecycle:
-            self._lost_before = self._books.dropped.get("shutdown", 0)
             self._courier.deadline = deadline
             self.buffer.close()
 
@@ -151,9 +151,8 @@ class Line:
             else:
                 self._listener.stop(deadline - time.monotonic())
                 self._courier.stop(deadline - time.monotonic())
-        self.buffer.abandon()
         _open_lines.discard(self)
-        return self._books.dropped.get("shutdown", 0) - self._lost_before
+        return self.buffer.abandon()
 
     def _run_here(self) -> None:
         """Do both threads' work: they were never started, and now it is too late."""

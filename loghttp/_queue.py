@@ -3,22 +3,22 @@
 Rules: bounded, in events and in bytes, over all stages together; every record that enters leaves exactly
 once, into the books; all state is guarded by the books' re-entrant lock, held for a few lines at a time,
 because a `__del__` or a signal handler may log in the middle of `put` (bpo-14976, sentry-python#803).
-A thread that has nothing to do waits at a bell: `SimpleQueue`, whose `put` is re-entrant by its documentation.
+A thread that has nothing to do waits at its bell.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
 
 from loghttp._batch import Event
+from loghttp._bell import Bell
 from loghttp._capture import Captured
 from loghttp._options import Delivery
 from loghttp._outbox import Marker, Outbox, pop_oldest
+from loghttp._selflog import on_own_thread
 from loghttp._stats import Books, DropReason
 
 
@@ -44,12 +44,11 @@ class Buffer:
         self._markers = 0  # flushes under way
         self._closed = False  # no record comes in any more
         self._drained = False  # and the listener has passed on the last
+        self._lost_at_end = 0
         self._abandoned = False  # what was left has been entered as lost
         self._room = threading.Condition(self._lock)
-        self._listener_bell: SimpleQueue[None] = SimpleQueue()
-        self._listener_waits = False
-        self._courier_bell: SimpleQueue[None] = SimpleQueue()
-        self._courier_waits = False
+        self._listener_bell = Bell()
+        self._courier_bell = Bell()
         self._hurry = threading.Event()  # set to end the courier's wait between attempts
         self.closing = threading.Event()
         """Set when waits should end: one more attempt for each batch, and no more."""
@@ -72,9 +71,7 @@ class Buffer:
             self._held += 1
             self._held_bytes += record.size
             self._records.append(record)
-            if self._listener_waits:
-                self._listener_waits = False
-                self._listener_bell.put(None)
+            self._listener_bell.ring()
         return True
 
     def mark(self) -> Marker:
@@ -100,7 +97,10 @@ class Buffer:
             self._ring()
 
     def abandon(self) -> int:
-        """Enter all that has not left as lost at shutdown; return its number. What returns later is ignored."""
+        """Enter all that has not left as lost at shutdown; what returns later is ignored.
+
+        Returns how many were lost at shutdown, those included that the courier gave up.
+        """
         with self._lock:
             count = 0 if self._abandoned else self._held
             self._abandoned = True
@@ -109,6 +109,7 @@ class Buffer:
                 times += [record.when for record in self._records if isinstance(record, Captured)]
                 times = times or [time.time()]  # the last one is in the listener's hand
                 self._books.drop("shutdown", count, min(times), max(times))
+                self._lost_at_end += count
             for item in (*self._outbox, *self._records):
                 if isinstance(item, Marker):
                     item.release(False)
@@ -116,7 +117,8 @@ class Buffer:
             self._outbox.clear()
             self._held = self._held_bytes = 0
             self._room.notify_all()
-            return count
+            lost, self._lost_at_end = self._lost_at_end, 0
+            return lost
 
     def holds_any(self) -> bool:
         return self._held > 0
@@ -152,8 +154,8 @@ class Buffer:
                     self._drained = True
                     self._ring()
                     return False
-                self._listener_waits = True
-            self._listener_bell.get()
+                self._listener_bell.awaited = True
+            self._listener_bell.wait()
 
     def take_record(self) -> Captured | Marker | None:
         """The oldest record. One at a time: what is not yet encoded can still give way to newer ones."""
@@ -170,8 +172,8 @@ class Buffer:
             self._outbox.urgent = self._outbox.urgent or urgent
             if self._held_bytes > self._options.buffer_bytes:
                 self._shrink()
-            if self._courier_waits and (len(self._outbox) == 1 or self._due_in(event.born) <= 0):
-                self._ring()
+            if self._courier_bell.awaited and (len(self._outbox) == 1 or self._due_in(event.born) <= 0):
+                self._courier_bell.ring()
 
     def lose(self, record: Captured) -> None:
         """Enter a record as lost that the listener took and could make no event of."""
@@ -202,9 +204,8 @@ class Buffer:
                     return events
                 if self._drained and not self._outbox:
                     return None
-                self._courier_waits = True
-            with contextlib.suppress(Empty):  # nobody rang: the oldest event has become due
-                self._courier_bell.get(timeout=None if wait == float("inf") else max(wait, 0.0))
+                self._courier_bell.awaited = True
+            self._courier_bell.wait(None if wait == float("inf") else max(wait, 0.0))
 
     def pause(self, seconds: float, *, at_least: float = 0.0) -> None:
         """Wait, until closing; after `at_least` seconds a flush ends it too."""
@@ -265,9 +266,7 @@ class Buffer:
         if self._options.overflow == "drop_oldest":
             self._make_room(0)
         elif self._options.overflow == "block":  # then so do the program's threads, in their turn
-            self._courier_waits, rings = False, self._courier_waits
-            if rings:
-                self._courier_bell.put(None)
+            self._courier_bell.ring()
             self._room.wait_for(lambda: self._closed or self._held_bytes <= self._options.buffer_bytes)
         elif (event := self._outbox.take_latest()) is not None:
             self._held -= 1
@@ -275,8 +274,8 @@ class Buffer:
             self._books.drop("queue_full", 1, event.created, event.created)
 
     def _wait_for_room(self, size: int) -> None:
-        if size > self._options.buffer_bytes:
-            return  # there will never be room
+        if size > self._options.buffer_bytes or on_own_thread():
+            return  # there will never be room; or it is this thread that would make it
         self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
 
     def _leave(self, events: Sequence[Event], reason: DropReason | None) -> None:
@@ -288,6 +287,7 @@ class Buffer:
             else:
                 times = [event.created for event in events]
                 self._books.drop(reason, len(events), min(times), max(times))
+                self._lost_at_end += len(events) if reason == "shutdown" else 0
             self._let_go(len(events), sum(event.cost for event in events))
 
     def _let_go(self, count: int, size: int) -> None:
@@ -314,10 +314,5 @@ class Buffer:
             marker.release(True)
 
     def _ring(self) -> None:
-        """Wake both threads, if they wait."""
-        if self._listener_waits:
-            self._listener_waits = False
-            self._listener_bell.put(None)
-        if self._courier_waits:
-            self._courier_waits = False
-            self._courier_bell.put(None)
+        self._listener_bell.ring()
+        self._courier_bell.ring()

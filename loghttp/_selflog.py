@@ -8,6 +8,7 @@ waits for a console here, and our own handlers never deliver these lines (they w
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ _logger = logging.getLogger(LOGGER_NAME)
 _logger.addHandler(logging.NullHandler())
 
 _own_threads: set[int] = set()
+_collecting: set[int] = set()  # those of them on which Python is collecting garbage at the moment
 
 
 class own_thread:  # noqa: N801  a context manager reads as a word
@@ -33,18 +35,29 @@ class own_thread:  # noqa: N801  a context manager reads as a word
 
     Our threads call requests and urllib3, which log at DEBUG: taken in, each POST would make records for
     the next one (axiom-py#23), and hiding urllib3 from the whole program would be worse (seqlog#89).
+
+    Only what a `__del__` of the program logs here is not ours: garbage is collected on any thread.
     """
 
     def __enter__(self) -> None:
+        self._nested = threading.get_ident() in _own_threads
         _own_threads.add(threading.get_ident())
+        if _note_collection not in gc.callbacks:
+            gc.callbacks.append(_note_collection)
 
     def __exit__(self, *_: object) -> None:
-        _own_threads.discard(threading.get_ident())
+        if not self._nested:
+            _own_threads.discard(threading.get_ident())
+
+
+def _note_collection(phase: str, _info: object) -> None:
+    if (ident := threading.get_ident()) in _own_threads:
+        (_collecting.add if phase == "start" else _collecting.discard)(ident)
 
 
 def is_own(record: logging.LogRecord, _ident: Callable[[], int] = threading.get_ident) -> bool:
     """Is this a record of loghttp's own doing? Cheap, lock-free: the first question of every `handle()`."""
-    return _ident() in _own_threads or record.name == LOGGER_NAME
+    return (_ident() in _own_threads and _ident() not in _collecting) or record.name == LOGGER_NAME
 
 
 def on_own_thread() -> bool:
@@ -54,6 +67,7 @@ def on_own_thread() -> bool:
 def forget_parent() -> None:
     """After a fork: the parent's threads do not exist here, and its losses are its own to tell."""
     _own_threads.clear()
+    _collecting.clear()
     if (epilogue := sys.__dict__.pop("_loghttp_epilogue", None)) is not None:
         epilogue.lost.clear()
 

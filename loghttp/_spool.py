@@ -1,299 +1,80 @@
-"""One spool file: encoded events on disk, from the moment they are encoded until they are delivered.
+"""The folder of spool files: which are ours, which can be adopted, and what to say of those that cannot.
 
-Invariants:
-
-- A file belongs to the process that holds the `flock` on its `.lock` file; the kernel frees that lock when
-  the process dies, however it dies. Only the owner opens the database.
-- An event is in the file when `append` has returned: committed to SQLite's write-ahead log, which survives
-  the death of the process, and with `fsync` a power cut too (https://www.sqlite.org/wal.html,
-  "PRAGMA synchronous").
-- A row is deleted only after the intake has taken it, or when it is entered as dropped. So a crash between
-  the two sends it twice, and never loses it.
-- No credential is stored: events wait without them, and the file's name bears a digest of its destination.
-- A file that cannot be read is moved aside, never deleted.
-
-Every method may raise `sqlite3.Error` or `OSError`; what that means is `_durable`'s affair.
+Rule: nothing is raised. What fails is told on the `loghttp` logger, once a minute at most, and passed over; a
+file that cannot be read is moved aside, never deleted.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
-import os
-import secrets
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from loghttp._batch import Event
+from loghttp._selflog import SelfLog
+from loghttp._spool_file import SUFFIX, NewerSchema, NotOurs, SpoolFile, set_aside
 
-SCHEMA_VERSION: Final = 1
-SUFFIX: Final = ".spool"
-ROW_COST: Final = 30
-"""Bytes that a row occupies besides its body."""
-DEAD_LETTERS: Final = 10_000
-"""Refused events kept in one file; older ones give way."""
-
-_SCHEMA: Final = """
-CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, body BLOB NOT NULL);
-CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, created REAL NOT NULL, refused REAL NOT NULL,
-                           words TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE destination (url TEXT NOT NULL);
-"""
-
-_inherited: Final[list[object]] = []  # see `forget`
+__all__ = ["SpoolFile", "SpoolFolder"]
 
 
-class NotOurs(Exception):  # noqa: N818  no error: somebody alive owns the file
-    """Another process holds the file's lock."""
+class SpoolFolder:
+    """The spool files of one destination in one folder."""
 
+    def __init__(self, folder: str, url: str, secrets: Sequence[str], *, fsync: bool, selflog: SelfLog) -> None:
+        self._folder = Path(folder)
+        self._destination = fingerprint(url, secrets)
+        self._url = url
+        self._fsync = fsync
+        self._selflog = selflog
 
-class NewerSchema(Exception):  # noqa: N818  no error either: a later loghttp will read it
-    """The file was written by a later version."""
+    def holds_any(self) -> bool:
+        with contextlib.suppress(OSError):
+            return any(True for _ in self._paths())
+        return False
+
+    def make(self) -> SpoolFile | None:
+        """A new file for this process; None where the disk does not let us."""
+        try:
+            return SpoolFile.make(self._folder, self._destination, fsync=self._fsync, url=self._url)
+        except (sqlite3.Error, OSError) as error:
+            self.tell(error)
+            return None
+
+    def adopt(self) -> list[SpoolFile]:
+        """The files whose owners are dead, oldest first; from now on they are ours."""
+        found: list[SpoolFile] = []
+        with contextlib.suppress(OSError):
+            for path in self._paths():
+                file = self._adopt(path)
+                if file is not None:
+                    found.append(file)
+        return sorted(found, key=lambda file: file.oldest)
+
+    def tell(self, error: Exception | str, path: Path | None = None, aside: Path | None = None) -> None:
+        """Say that the disk fails us, and where what could not be read is kept."""
+        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        if aside is not None:
+            reason += f"; it is kept as {aside.name}"
+        self._selflog.not_durable(reason, str(path or self._folder))
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{self._destination}-*{SUFFIX}"))
+
+    def _adopt(self, path: Path) -> SpoolFile | None:
+        try:
+            return SpoolFile.adopt(path, fsync=self._fsync)
+        except NotOurs:
+            pass
+        except NewerSchema:
+            self.tell("a later version of loghttp wrote it; it is left alone", path)
+        except (sqlite3.OperationalError, OSError) as error:
+            self.tell(error, path)
+        except sqlite3.DatabaseError as error:
+            self.tell(error, path, set_aside(path))
+        return None
 
 
 def fingerprint(url: str, secret: Sequence[str]) -> str:
     """A name for a destination: the address and the token, of which nothing can be read back."""
     return hashlib.sha256("\n".join([url, *secret]).encode()).hexdigest()[:16]
-
-
-class SpoolFile:
-    """A spool file that this process owns; its methods may be called from any thread."""
-
-    def __init__(self, path: Path, *, fsync: bool = False, url: str = "") -> None:
-        """Open, or make, the file at `path`.
-
-        Raises:
-            NotOurs: its owner is alive.
-            NewerSchema: a later version wrote it.
-        """
-        self.path = path
-        self._mutex = threading.Lock()  # held for one transaction at a time, by the listener or the courier
-        self._lock_fd = _own(path)
-        try:
-            self._db = self._open(fsync, url)
-            self.count, self.bytes, self.oldest = self._sums()
-            self.last = self._last_id()
-            """The id of the row that was appended last."""
-            self.first = self._first_id()
-            """The id of the oldest row; where there is none, one more than the last."""
-        except BaseException:
-            os.close(self._lock_fd)
-            raise
-        self._done = 0
-
-    @classmethod
-    def adopt(cls, path: Path, *, fsync: bool) -> SpoolFile:
-        """Take over a file whose owner is dead. Raises as the constructor, and `NotOurs` for one that is gone."""
-        if not path.exists():
-            raise NotOurs(path.name)
-        return cls(path, fsync=fsync)
-
-    @classmethod
-    def make(cls, folder: Path, destination: str, *, fsync: bool, url: str) -> SpoolFile:
-        """A new file in `folder`, which is made if need be; both for the owner's eyes only."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{destination}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-        return cls(folder / name, fsync=fsync, url=url)
-
-    def append(self, events: Sequence[Event]) -> None:
-        """Commit `events`, all or none."""
-        with self._mutex:
-            with self._transaction():
-                self._db.executemany(
-                    "INSERT INTO events (created, body) VALUES (?, ?)",
-                    [(event.created, event.body) for event in events],
-                )
-                last = self._last_id()
-            if not self.count:
-                self.oldest = events[0].created
-            self.last = last
-            self.count += len(events)
-            self.bytes += _weight(events)
-
-    def read(self, events: int, size: int, *, after: int = 0) -> list[Event]:
-        """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
-        batch: list[Event] = []
-        total = 0
-        now, wall = time.monotonic(), time.time()
-        with (
-            self._mutex,
-            closing(
-                self._db.execute(
-                    "SELECT id, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                    (max(after, self._done), events),
-                )
-            ) as rows,
-        ):
-            for row, created, body in rows:
-                total += len(body)
-                if batch and total > size:
-                    break
-                batch.append(Event(body, created, now - max(0.0, wall - created), row))
-        return batch
-
-    def done(self, events: Sequence[Event]) -> None:
-        """Never `read` these again, even if they could not be deleted: a full disk must not send them for ever."""
-        self._done = max(self._done, *(event.row for event in events))
-
-    def delete(self, events: Sequence[Event]) -> None:
-        """Remove rows that are delivered or dropped; the space goes back to the file system when none is left."""
-        with self._mutex:
-            with self._transaction():
-                self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
-            self._subtract(events)
-
-    def bury(self, events: Sequence[Event], words: str) -> None:
-        """Move refused events to the dead letters, with the intake's reply."""
-        now = time.time()
-        with self._mutex:
-            with self._transaction():
-                self._db.executemany(
-                    "INSERT INTO dead_letters (created, refused, words, body) VALUES (?, ?, ?, ?)",
-                    [(event.created, now, words, event.body) for event in events],
-                )
-                self._db.execute(
-                    "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (DEAD_LETTERS,)
-                )
-                self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
-            self._subtract(events)
-
-    def dead_letters(self) -> list[tuple[float, float, str, bytes]]:
-        """(created, refused, the intake's words, body) of each, oldest first."""
-        with self._mutex:
-            return list(self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id"))
-
-    def url(self) -> str:
-        with self._mutex:
-            found = self._db.execute("SELECT url FROM destination").fetchone()
-        return str(found[0]) if found else ""
-
-    def exists(self) -> bool:
-        """Whether the file still stands where it was made: somebody may have removed the folder."""
-        return self.path.exists()
-
-    def close(self) -> None:
-        """Let go of the file; one that holds nothing any more is removed."""
-        with self._mutex:
-            empty = False
-            with suppress(sqlite3.Error):
-                (dead,) = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()
-                empty = self.count == 0 and dead == 0
-            self._db.close()
-        if empty:
-            remove(self.path)
-        os.close(self._lock_fd)
-
-    def set_aside(self) -> Path:
-        """Rename a file that cannot be read, so that nothing meets it again and somebody may look at it."""
-        with suppress(sqlite3.Error):
-            self._db.close()
-        aside = set_aside(self.path)
-        os.close(self._lock_fd)
-        return aside
-
-    def forget(self) -> None:
-        """In a forked child: the file is the parent's. Its lock's descriptor is closed, which frees nothing
-        there; the database is never touched again, not even to close it (https://www.sqlite.org/howtocorrupt.html,
-        section 2.6)."""
-        _inherited.append(self._db)
-        with suppress(OSError):
-            os.close(self._lock_fd)
-
-    def _open(self, fsync: bool, url: str) -> sqlite3.Connection:
-        made = not self.path.exists()
-        if made:
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-        try:
-            if made:
-                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise NewerSchema(self.path.name)
-            if version == 0:  # new, or its maker died before this transaction: then it holds nothing
-                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-                db.execute("INSERT INTO destination VALUES (?)", (url,))
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _sums(self) -> tuple[int, int, float]:
-        count, size, oldest = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(min(created), 0) FROM events"
-        ).fetchone()
-        return int(count), int(size) + ROW_COST * int(count), float(oldest)
-
-    def _first_id(self) -> int:
-        (first,) = self._db.execute("SELECT min(id) FROM events").fetchone()
-        return self.last + 1 if first is None else int(first)
-
-    def _last_id(self) -> int:
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
-        return int(last)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # SQLite has rolled back by itself, where the disk is full
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _subtract(self, events: Sequence[Event]) -> None:
-        self.count -= len(events)
-        self.bytes -= _weight(events)
-        self.first = self._first_id()
-        if self.count == 0:
-            with suppress(sqlite3.Error):  # only tidying up
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _weight(events: Sequence[Event]) -> int:
-    return sum(len(event.body) + ROW_COST for event in events)
-
-
-def _own(path: Path) -> int:
-    """Take the lock that says whose file it is. `flock`, because a POSIX lock ends with any close of the file."""
-    descriptor = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its last owner may have removed the file between our open and our lock: then this is no lock at all.
-        if os.fstat(descriptor).st_nlink == 0:
-            raise NotOurs(path.name)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise NotOurs(path.name) from None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _parts(path: Path) -> list[Path]:
-    return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
-
-
-def remove(path: Path) -> None:
-    """Remove a file that holds nothing; its lock last, as that is what others look for."""
-    for part in (*_parts(path), path.with_suffix(".lock")):
-        part.unlink(missing_ok=True)
-
-
-def set_aside(path: Path) -> Path:
-    for part in _parts(path):
-        with suppress(FileNotFoundError):
-            part.rename(part.with_name(part.name + ".damaged"))
-    path.with_suffix(".lock").unlink(missing_ok=True)
-    return path.with_name(path.name + ".damaged")

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from queue import Empty
 from typing import Any
 
 import pytest
@@ -114,12 +113,17 @@ class FakeBuffer(Buffer):
         assert 1_000 > len(self.pauses), "it goes on for ever"
         self.at_pause(len(self.pauses))
 
-    def get(self, timeout: float | None = None) -> None:
+    awaited = False
+
+    def ring(self) -> None:
+        """Nobody waits."""
+
+    def wait(self, timeout: float | None = None) -> None:
         """The courier waits for work: for a batch to be due, or, when there is none, for the end."""
         if timeout is not None:
             self.clock.now += timeout
-            raise Empty
-        self.end()
+        else:
+            self.end()
 
     def end(self) -> None:
         self.close()

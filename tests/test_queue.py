@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from queue import Empty
 from typing import Any
 
 import pytest
@@ -46,24 +45,25 @@ class Clock:
 class Bell:
     """Stands for the bell at which a thread waits: nobody rings, so the time-out passes at once."""
 
+    awaited = False
+
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
-    def get(self, timeout: float | None = None) -> None:
+    def ring(self) -> None:
+        """Nobody waits."""
+
+    def wait(self, timeout: float | None = None) -> None:
         if timeout is None:
             raise Idle
         self.clock.now += timeout
-        raise Empty
-
-    def put(self, _: None) -> None:
-        """There is nobody to wake."""
 
 
 def records_of(buffer: Buffer) -> list[Captured | Marker] | None:
     """As the listener takes them, all that are there; None when the buffer is closed and drained."""
     if not buffer.wait_for_records():
         return None
-    return [item for item in iter(buffer.take_record, None)]
+    return list(iter(buffer.take_record, None))
 
 
 class Line:
