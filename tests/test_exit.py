@@ -157,7 +157,7 @@ def test_a_record_of_a_dying_object_is_delivered_or_told(way: str, count: int, s
 
     delivered = messages(intake)
     assert 0 == ended.status
-    assert numbered("record", len(delivered)) == delivered
+    assert sorted(numbered("record", len(delivered))) == sorted(delivered)  # garbage is collected when Python likes
     assert count == len(delivered) + ended.lost
     assert len(ended.stderr.splitlines()) <= 3
 
