@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from loghttp._backoff import Backoff
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from loghttp._sender import Sender  # see `_line` for when it is imported
 
 _CUT_LEAST: Final = 1_024  # bytes; an event that is too large even so will not be taken at all
+_FAULTS_MAX: Final = 10  # of our own, after which the end does not wait for better
 _TRUST: Final = 30  # more than the 13 halvings that lead from a batch of 5,000 to one event
 _TELL_INTERVAL: Final = 10.0  # seconds between two notices of loss, when records are lost all the time
 
@@ -81,14 +83,21 @@ class Courier:
             self.thread.join(max(0.0, timeout))
 
     def run(self) -> None:
+        faults = 0
         with own_thread():
-            while (events := self._buffer.take_events()) is not None:
+            while faults < _FAULTS_MAX or not self._buffer.closing.is_set():
                 try:
+                    events = self._buffer.take_events()
+                    if events is None:
+                        break
                     self._deliver(Batch(tuple(events)))
                     self._tell_losses()
-                except BaseException:  # noqa: BLE001  a fault of our own: the batch is lost, the thread is not
+                except BaseException:  # noqa: BLE001  a fault of our own: a batch is lost, the thread is not
+                    faults += 1
                     self._selflog.broke("a batch could not be handled")
-                    self._buffer.lose_in_hand()
+                    with suppress(Exception):
+                        self._buffer.lose_in_hand()
+                    self._buffer.pause(1.0)
             self._tell_losses(at_end=True)
             self._selflog.lost(at_end=True)
             self._sender.reset()

@@ -8,6 +8,7 @@ in memory as without a spool, loudly: durability may be lost, the program never 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from loghttp._batch import Event
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
-from loghttp._spool import SpoolFile, SpoolFolder
+from loghttp._spool import SpoolFolder
+from loghttp._spool_file import SpoolFile, disk
 from loghttp._stats import Books, DropReason
 
 _LOOK_EVERY: Final = 10.0
@@ -29,8 +31,8 @@ _DISK_ERRORS: Final = (sqlite3.Error, OSError)
 class DurableBuffer(Buffer):
     """A `Buffer` that keeps encoded events in spool files.
 
-    Fields below are used by the listener's thread (L), the courier's (C), or both; those of both are only
-    replaced as a whole.
+    Fields below are used by the listener's thread (L), the courier's (C), or both; those that say which rows
+    are in hand change under `disk()` only.
     """
 
     def __init__(self, books: Books, options: Delivery, folder: SpoolFolder) -> None:
@@ -62,7 +64,7 @@ class DurableBuffer(Buffer):
 
     def pass_marker(self, marker: Marker) -> None:
         self.commit()
-        marker.behind = (self._own, self._own.last) if self._own else None
+        marker.behind = [(file, file.last) for file in self._files()]
         super().pass_marker(marker)
 
     def commit(self) -> None:
@@ -70,11 +72,12 @@ class DurableBuffer(Buffer):
         entries, self._uncommitted = self._uncommitted, []
         if not entries or self._abandoned:
             return
-        own = self._usable()
+        own = None
         try:
+            own = self._usable()
             if own is not None and (kept := self._make_space(entries)):
                 self._append(own, kept)
-        except _DISK_ERRORS as error:
+        except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
             self._degrade(error)
             own = None
         if own is None:
@@ -84,13 +87,24 @@ class DurableBuffer(Buffer):
     def _append(self, own: SpoolFile, entries: list[tuple[Event, int]]) -> None:
         if not own.count:
             self._own_since = self._clock()
-        own.append([event for event, _ in entries])
+        count, size = len(entries), sum(size for _, size in entries)
+        self._move_to_disk(count, size)  # before it is done: who abandons meanwhile must not count them as well
+        try:
+            own.append([event for event, _ in entries])
+        except BaseException:
+            self._move_to_disk(-count, -size)
+            if self._abandoned:  # meanwhile; then they were not counted with the others
+                self._books.drop("shutdown", count, entries[0][0].created, entries[-1][0].created)
+            raise
         with self._lock:
-            self._books.spooled += len(entries)
-            self._held -= len(entries)
-            self._held_bytes -= sum(size for _, size in entries)
-            self._freed()
             self._courier_bell.ring()
+
+    def _move_to_disk(self, count: int, size: int) -> None:
+        with self._lock:
+            self._books.spooled += count
+            self._held -= count
+            self._held_bytes -= size
+            self._freed()
 
     def _usable(self) -> SpoolFile | None:
         """Our own file, made anew where it was lost or could not be made before."""
@@ -115,7 +129,7 @@ class DurableBuffer(Buffer):
         """Keep within `spool_bytes`, by the overflow policy; return what may be written."""
         most = self._options.spool_bytes
         need = sum(len(event.body) for event, _ in entries)
-        while self._on_disk() + need > most:
+        while sum(file.bytes for file in self._files()) + need > most:
             if self._options.overflow == "block" and not self.closing.wait(0.05):
                 continue
             if self._options.overflow == "drop_oldest" and self._drop_oldest(need):
@@ -131,15 +145,11 @@ class DurableBuffer(Buffer):
                 break
         return entries
 
-    def _on_disk(self) -> int:
-        return sum(file.bytes for file in self._files())
-
     def _drop_oldest(self, need: int) -> bool:
-        for file in (*self._others, self._own):
-            if file is not None:
+        with disk():  # so that the courier does not take the same rows meanwhile
+            for file in self._files():
                 after = max(self._hand, default=0) if file is self._source else 0
-                victims = file.read(1_000, need, after=after)
-                if victims:
+                if victims := file.read(1_000, need, after=after):
                     file.delete(victims)
                     self._enter(victims, "queue_full")
                     return True
@@ -164,7 +174,7 @@ class DurableBuffer(Buffer):
             if events:
                 self._courier_bell.awaited = False
                 return events
-            if self._drained and not self._outbox and (self._gave_up or not self._waiting_on_disk()):
+            if self._drained and not self._outbox and (self._gave_up or not any(file.count for file in self._files())):
                 self._close_files()
                 return None
             self._courier_bell.wait(max(0.0, min(wait, spool_wait, _LOOK_EVERY)))
@@ -181,13 +191,15 @@ class DurableBuffer(Buffer):
                 candidates.insert(len(candidates) if self._others_turn else 0, own)
         for file in candidates:
             try:
-                events = file.read(self._options.batch_events, self._options.batch_bytes)
+                with disk():  # so that the listener does not drop the same rows meanwhile
+                    events = file.read(self._options.batch_events, self._options.batch_bytes)
+                    if events:
+                        self._source, self._hand = file, {event.row: event for event in events}
             except sqlite3.Error as error:
                 self._discard(file, error)
                 continue
             if events:
                 self._others_turn = file is own
-                self._source, self._hand = file, {event.row: event for event in events}
                 if file is own:
                     self._outbox.urgent = False
                     self._own_since = self._clock()
@@ -233,8 +245,7 @@ class DurableBuffer(Buffer):
             file.forget()
 
     def _remove(self, source: SpoolFile, events: Sequence[Event], words: str | None = None) -> None:
-        for event in events:
-            self._hand.pop(event.row, None)
+        events = [self._hand.pop(event.row, event) for event in events]  # as they were read: some have been cut
         try:
             if words is None:
                 source.delete(events)
@@ -258,10 +269,8 @@ class DurableBuffer(Buffer):
             marker.release(True)
 
     def _has_passed(self, marker: Marker) -> bool:
-        if marker.behind is None:
-            return True
-        file, last = marker.behind
-        return file not in self._files() or file.first > last
+        files = self._files()
+        return all(file not in files or file.first > last for file, last in marker.behind)
 
     # ---- files
 
@@ -269,14 +278,11 @@ class DurableBuffer(Buffer):
         own = self._own
         return [*self._others, own] if own else list(self._others)
 
-    def _waiting_on_disk(self) -> bool:
-        return any(file.count for file in self._files())
-
     def _look_for_files(self) -> None:
         """Let go of files that are empty, and now and then adopt those of the dead."""
         for file in [file for file in self._others if not file.count]:
             self._others.remove(file)
-            file.close()
+            self._close(file)
         now = self._clock()
         if now - self._looked_at < _LOOK_EVERY or self._closed:
             return
@@ -290,7 +296,10 @@ class DurableBuffer(Buffer):
 
     def _discard(self, file: SpoolFile, error: Exception) -> None:
         """A file that cannot be read any more: what was in it is lost to us, but not deleted."""
-        self._folder.tell(error, file.path, file.set_aside())
+        aside = None
+        with contextlib.suppress(*_DISK_ERRORS):
+            aside = file.set_aside()
+        self._folder.tell(error, file.path, aside)
         with self._lock:
             self._books.drop("unreadable", file.count, file.oldest, time.time())
             self._books.spooled -= file.count
@@ -299,9 +308,15 @@ class DurableBuffer(Buffer):
         else:
             self._others.remove(file)
 
+    def _close(self, file: SpoolFile) -> None:
+        try:
+            file.close()
+        except _DISK_ERRORS as error:  # it stays, and the next process looks at it once more
+            self._folder.tell(error, file.path)
+
     def _close_files(self) -> None:
         for file in self._files():
             if file.count:
                 self._books.left_behind[file.path.name] = file.count
-            file.close()
+            self._close(file)
         self._own, self._others = None, []

@@ -199,6 +199,8 @@ def _before_fork() -> None:
     if not logging_lock.acquire(timeout=1.0):
         return
     locks.append(logging_lock)
+    if (spool_file := sys.modules.get("loghttp._spool_file")) is not None and spool_file.disk().acquire(timeout=6.0):
+        locks.append(spool_file.disk())
     for handler in list(_handlers):
         lock = handler._books.lock
         if lock.acquire(timeout=1.0):
@@ -213,6 +215,8 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     """Start afresh: the parent's records are sent by the parent alone, and its threads do not exist here."""
     _held_for_fork.clear()
+    if (spool_file := sys.modules.get("loghttp._spool_file")) is not None:
+        spool_file.renew_disk()
     forget_parent()
     forget_lines()
     for handler in list(_handlers):

@@ -70,16 +70,22 @@ class Listener(logging.handlers.QueueListener):
         with own_thread():
             self._buffer.open()
             while self._buffer.wait_for_records():
-                for _ in range(_BURST):
-                    item = self._buffer.take_record()
-                    if item is None:
-                        break
-                    if isinstance(item, Marker):
-                        self._buffer.pass_marker(item)
-                    else:
-                        self.handle(item)
-                self._buffer.commit()
-                self._selflog.lost()
+                try:
+                    self._take_burst()
+                    self._buffer.commit()
+                    self._selflog.lost()
+                except BaseException:  # noqa: BLE001  whatever it was, this thread lives
+                    self._selflog.broke("a burst of records could not be handled")
+
+    def _take_burst(self) -> None:
+        for _ in range(_BURST):
+            item = self._buffer.take_record()
+            if item is None:
+                return
+            if isinstance(item, Marker):
+                self._buffer.pass_marker(item)
+            else:
+                self.handle(item)
 
     def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer
         """Encode one record and pass it on; one that cannot be encoded is entered as lost."""

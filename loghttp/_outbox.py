@@ -19,8 +19,8 @@ class Marker:
     def __init__(self) -> None:
         self.passed = threading.Event()
         self.in_time = False
-        self.behind: Any = None
-        """In durable mode: the spool file and the last row in it when the marker came by."""
+        self.behind: list[tuple[Any, int]] = []
+        """In durable mode: the spool files, and the last row in each when the marker came by."""
 
     def release(self, in_time: bool) -> None:
         self.in_time = in_time

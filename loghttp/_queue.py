@@ -79,7 +79,7 @@ class Buffer:
         marker = Marker()
         with self._lock:
             if self._closed:
-                marker.release(self._held == 0)
+                marker.release(self._books.stats().pending == 0)
             else:
                 self._markers += 1
                 self._records.append(marker)

@@ -87,7 +87,8 @@ class SelfLog:
         self._troubled = True
         if self._may_speak(kind):
             pending = self._books.stats().pending
-            _logger.warning(
+            _say(
+                _logger.warning,
                 "%s: not delivered yet, nothing is lost (%d pending): %s; %s",
                 self._who,
                 pending,
@@ -98,8 +99,12 @@ class SelfLog:
     def not_durable(self, reason: str, where: str) -> None:
         """Tell that the spool fails: what it does not take waits in memory, and would not survive a crash."""
         if self._may_speak("not durable"):
-            _logger.warning(
-                "%s: the spool at %s cannot be used as it is, nothing is lost: %s", self._who, where, reason
+            _say(
+                _logger.warning,
+                "%s: the spool at %s cannot be used as it is, nothing is lost: %s",
+                self._who,
+                where,
+                reason,
             )
 
     def lost(self, *, at_end: bool = False) -> None:
@@ -108,18 +113,18 @@ class SelfLog:
             return
         losses = self._books.take_untold_log()
         why = "; ".join(f"{reason}: {DROP_REASONS[reason]}" for reason in losses.counts)
-        _logger.error("%s: %s [%s]; last error: %s", self._who, losses, why, self._books.last_error)
+        _say(_logger.error, "%s: %s [%s]; last error: %s", self._who, losses, why, self._books.last_error)
 
     def delivered(self) -> None:
         """Tell that delivery is back, if it was away."""
         if self._troubled and self._may_speak("back"):
             self._troubled = False
-            _logger.info("%s: delivery is back", self._who)
+            _say(_logger.info, "%s: delivery is back", self._who)
 
     def broke(self, what: str) -> None:
         """Tell of a fault in loghttp itself, with its traceback."""
         if self._may_speak("broke"):
-            _logger.exception("%s: %s (this is a bug in loghttp; it goes on)", self._who, what)
+            _say(_logger.exception, "%s: %s (this is a bug in loghttp; it goes on)", self._who, what)
 
     def _may_speak(self, kind: str) -> bool:
         now = self._clock()
@@ -127,6 +132,12 @@ class SelfLog:
             return False
         self._spoke[kind] = now
         return True
+
+
+def _say(line: Callable[..., None], *args: object) -> None:
+    """A handler or filter of the program that raises must not end our threads."""
+    with contextlib.suppress(Exception):
+        line(*args)
 
 
 def last_words(text: str) -> None:

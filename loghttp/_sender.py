@@ -12,7 +12,7 @@ import json
 import os
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -20,6 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from loghttp import _checks
 from loghttp._options import Delivery
@@ -126,12 +127,12 @@ class Sender:
         ) as response:
             content = bytearray()
             try:
-                for chunk in response.iter_content(65_536):
+                for chunk in _chunks(response):
                     content += chunk
                     if len(content) > _REPLY_MAX or time.monotonic() > until:
                         self.reset()  # the rest is not worth reading: what matters stands at the front
                         break
-            except requests.exceptions.RequestException:
+            except (requests.exceptions.RequestException, HTTPError):
                 if response.ok:
                     raise  # half a success: rather send twice than lose
                 self.reset()
@@ -169,6 +170,16 @@ class Sender:
             if spelling in text:
                 text = text.replace(spelling, "[secret]")
         return text
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it comes: a reply that dribbles must come by the clock's check now and then."""
+    read1 = getattr(response.raw, "read1", None)  # since urllib3 2.1
+    if read1 is None:
+        yield from response.iter_content(1_024)
+        return
+    while chunk := read1(65_536, decode_content=True):
+        yield chunk
 
 
 def _spellings(secret: str) -> list[str]:

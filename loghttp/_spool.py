@@ -15,8 +15,6 @@ from pathlib import Path
 from loghttp._selflog import SelfLog
 from loghttp._spool_file import SUFFIX, NewerSchema, NotOurs, SpoolFile, set_aside
 
-__all__ = ["SpoolFile", "SpoolFolder"]
-
 
 class SpoolFolder:
     """The spool files of one destination in one folder."""
@@ -27,6 +25,7 @@ class SpoolFolder:
         self._url = url
         self._fsync = fsync
         self._selflog = selflog
+        self._told_of_strangers = False
 
     def holds_any(self) -> bool:
         with contextlib.suppress(OSError):
@@ -49,6 +48,7 @@ class SpoolFolder:
                 file = self._adopt(path)
                 if file is not None:
                     found.append(file)
+            self._tell_of_strangers()
         return sorted(found, key=lambda file: file.oldest)
 
     def tell(self, error: Exception | str, path: Path | None = None, aside: Path | None = None) -> None:
@@ -57,6 +57,13 @@ class SpoolFolder:
         if aside is not None:
             reason += f"; it is kept as {aside.name}"
         self._selflog.not_durable(reason, str(path or self._folder))
+
+    def _tell_of_strangers(self) -> None:
+        """Once: files for another address or token, such as that which was just replaced, wait for their own."""
+        strangers = len(list(self._folder.glob(f"*{SUFFIX}"))) - len(self._paths())
+        if strangers and not self._told_of_strangers:
+            self._told_of_strangers = True
+            self.tell(f"{strangers} spool files there are for another url or token; `loghttp spool` shows them")
 
     def _paths(self) -> list[Path]:
         return sorted(self._folder.glob(f"{self._destination}-*{SUFFIX}"))
@@ -71,7 +78,10 @@ class SpoolFolder:
         except (sqlite3.OperationalError, OSError) as error:
             self.tell(error, path)
         except sqlite3.DatabaseError as error:
-            self.tell(error, path, set_aside(path))
+            aside = None
+            with contextlib.suppress(OSError):
+                aside = set_aside(path)
+            self.tell(error, path, aside)
         return None
 
 

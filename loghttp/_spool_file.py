@@ -45,6 +45,22 @@ CREATE TABLE destination (url TEXT NOT NULL);
 """
 
 _inherited: Final[list[object]] = []  # see `forget`
+_disk = threading.RLock()
+
+
+def disk() -> threading.RLock:
+    """Held around every use of SQLite in this process, by our own threads only; before the books' lock, never after.
+
+    SQLite has mutexes of its own for the whole process. A fork while another thread holds one would leave it
+    held for ever in the child, so the fork waits until this one is free.
+    """
+    return _disk
+
+
+def renew_disk() -> None:
+    """In a forked child: its copy of the lock is held by the thread that forked."""
+    global _disk  # noqa: PLW0603
+    _disk = threading.RLock()
 
 
 class NotOurs(Exception):  # noqa: N818  no error: somebody alive owns the file
@@ -66,19 +82,19 @@ class SpoolFile:
             NewerSchema: a later version wrote it.
         """
         self.path = path
-        self._mutex = threading.Lock()  # held for one transaction at a time, by the listener or the courier
+        self._done = 0
         self._lock_fd = _own(path)
         try:
-            self._db = self._open(fsync, url)
-            self.count, self.bytes, self.oldest = self._sums()
-            self.last = self._last_id()
-            """The id of the row that was appended last."""
-            self.first = self._first_id()
-            """The id of the oldest row; where there is none, one more than the last."""
+            with disk():
+                self._db = self._open(fsync, url)
+                self.count, self.bytes, self.oldest = self._sums()
+                self.last = self._last_id()
+                """The id of the row that was appended last."""
+                self.first = self._first_id()
+                """The id of the oldest row; where there is none, one more than the last."""
         except BaseException:
             os.close(self._lock_fd)
             raise
-        self._done = 0
 
     @classmethod
     def adopt(cls, path: Path, *, fsync: bool) -> SpoolFile:
@@ -96,7 +112,7 @@ class SpoolFile:
 
     def append(self, events: Sequence[Event]) -> None:
         """Commit `events`, all or none."""
-        with self._mutex:
+        with disk():
             with self._transaction():
                 self._db.executemany(
                     "INSERT INTO events (created, body) VALUES (?, ?)",
@@ -114,15 +130,8 @@ class SpoolFile:
         batch: list[Event] = []
         total = 0
         now, wall = time.monotonic(), time.time()
-        with (
-            self._mutex,
-            closing(
-                self._db.execute(
-                    "SELECT id, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                    (max(after, self._done), events),
-                )
-            ) as rows,
-        ):
+        query = "SELECT id, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?"
+        with disk(), closing(self._db.execute(query, (max(after, self._done), events))) as rows:
             for row, created, body in rows:
                 total += len(body)
                 if batch and total > size:
@@ -131,20 +140,25 @@ class SpoolFile:
         return batch
 
     def done(self, events: Sequence[Event]) -> None:
-        """Never `read` these again, even if they could not be deleted: a full disk must not send them for ever."""
-        self._done = max(self._done, *(event.row for event in events))
+        """Take these for gone although they could not be deleted: they must not be sent for ever."""
+        with disk():
+            self._done = max(self._done, *(event.row for event in events))
+            self.count -= len(events)
+            self.bytes -= _weight(events)
+            self.first = max(self.first, self._done + 1)
 
     def delete(self, events: Sequence[Event]) -> None:
         """Remove rows that are delivered or dropped; the space goes back to the file system when none is left."""
-        with self._mutex:
+        with disk():
             with self._transaction():
                 self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
+                self._db.execute("DELETE FROM events WHERE id <= ?", (self._done,))  # what failed before
             self._subtract(events)
 
     def bury(self, events: Sequence[Event], words: str) -> None:
         """Move refused events to the dead letters, with the intake's reply."""
         now = time.time()
-        with self._mutex:
+        with disk():
             with self._transaction():
                 self._db.executemany(
                     "INSERT INTO dead_letters (created, refused, words, body) VALUES (?, ?, ?, ?)",
@@ -158,11 +172,11 @@ class SpoolFile:
 
     def dead_letters(self) -> list[tuple[float, float, str, bytes]]:
         """(created, refused, the intake's words, body) of each, oldest first."""
-        with self._mutex:
+        with disk():
             return list(self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id"))
 
     def url(self) -> str:
-        with self._mutex:
+        with disk():
             found = self._db.execute("SELECT url FROM destination").fetchone()
         return str(found[0]) if found else ""
 
@@ -172,23 +186,29 @@ class SpoolFile:
 
     def close(self) -> None:
         """Let go of the file; one that holds nothing any more is removed."""
-        with self._mutex:
-            empty = False
-            with suppress(sqlite3.Error):
-                (dead,) = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()
-                empty = self.count == 0 and dead == 0
-            self._db.close()
-        if empty:
-            remove(self.path)
-        os.close(self._lock_fd)
+        try:
+            with disk():
+                empty = False
+                with suppress(sqlite3.Error):
+                    (left,) = self._db.execute(
+                        "SELECT (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM events WHERE id > ?)",
+                        (self._done,),
+                    ).fetchone()
+                    empty = left == 0
+                self._db.close()
+            if empty:
+                remove(self.path)
+        finally:
+            os.close(self._lock_fd)
 
     def set_aside(self) -> Path:
         """Rename a file that cannot be read, so that nothing meets it again and somebody may look at it."""
-        with suppress(sqlite3.Error):
-            self._db.close()
-        aside = set_aside(self.path)
-        os.close(self._lock_fd)
-        return aside
+        try:
+            with disk(), suppress(sqlite3.Error):
+                self._db.close()
+            return set_aside(self.path)
+        finally:
+            os.close(self._lock_fd)
 
     def forget(self) -> None:
         """In a forked child: the file is the parent's. Its lock's descriptor is closed, which frees nothing
@@ -226,7 +246,7 @@ class SpoolFile:
         return int(count), int(size) + ROW_COST * int(count), float(oldest)
 
     def _first_id(self) -> int:
-        (first,) = self._db.execute("SELECT min(id) FROM events").fetchone()
+        (first,) = self._db.execute("SELECT min(id) FROM events WHERE id > ?", (self._done,)).fetchone()
         return self.last + 1 if first is None else int(first)
 
     def _last_id(self) -> int:
