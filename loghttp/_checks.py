@@ -115,7 +115,7 @@ def join_url(base: SplitResult, endpoint: str) -> str:
 def one_of(name: str, value: object, allowed: tuple[Any, ...]) -> Any:
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in allowed):
         choices = ", ".join(repr(choice) for choice in allowed)
-        raise ConfigurationError(f"{name} must be one of {choices}, not {value!r}")
+        raise ConfigurationError(f"{name} must be one of {choices} (what was given is not shown here)")
     return value
 
 

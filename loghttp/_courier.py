@@ -6,7 +6,6 @@ is dropped for it. All waits end at once when the handler closes; then each batc
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,6 +28,7 @@ from loghttp._verdict import (
     Verdict,
     judge_failure,
 )
+from loghttp._worker import Worker
 from loghttp.intakes import Intake
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ _TRUST: Final = 30  # more than the 13 halvings that lead from a batch of 5,000 
 _TELL_INTERVAL: Final = 10.0  # seconds between two notices of loss, when records are lost all the time
 
 
-class Courier:
+class Courier(Worker):
     """Delivers what the buffer hands out, one request at a time and in order."""
+
+    thread_name = "loghttp-courier"
 
     def __init__(
         self,
@@ -67,20 +69,8 @@ class Courier:
         self._clock = clock
         self._last_chance = False  # the last attempt began when the handler was closing already
         self._told = float("-inf")  # when the intake was last told of losses
-        self.thread: threading.Thread | None = None
         self.deadline: float | None = None
         """When closing: the moment, by the clock, after which nothing more is sent. Set by the closing thread."""
-
-    def start(self) -> None:
-        if self.thread is None:
-            thread = threading.Thread(target=self.run, name="loghttp-courier", daemon=True)
-            thread.start()
-            self.thread = thread
-
-    def stop(self, timeout: float = 0.0) -> None:
-        """Wait until all has been delivered or given up, for `timeout` seconds."""
-        if self.thread is not None:
-            self.thread.join(max(0.0, timeout))
 
     def run(self) -> None:
         faults = 0
@@ -252,6 +242,10 @@ def _refuses_all(answer: Verdict, reason: str) -> TryLater | Misconfigured:
     return Misconfigured(reason, "the intake refuses every event: check url, endpoint, index, sourcetype")
 
 
+def _age(event: Event) -> tuple[float, int]:
+    return event.born, event.row
+
+
 def _in_order(pieces: Sequence[Batch]) -> tuple[Event, ...]:
     """What is still to be delivered, oldest first."""
-    return tuple(sorted((event for piece in reversed(pieces) for event in piece.events), key=lambda event: event.born))
+    return tuple(sorted((event for piece in reversed(pieces) for event in piece.events), key=_age))

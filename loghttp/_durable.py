@@ -129,7 +129,7 @@ class DurableBuffer(Buffer):
         """Keep within `spool_bytes`, by the overflow policy; return what may be written."""
         most = self._options.spool_bytes
         need = sum(len(event.body) for event, _ in entries)
-        while sum(file.bytes for file in self._files()) + need > most:
+        while entries and sum(file.bytes for file in self._files()) + need > most:
             if self._options.overflow == "block" and not self.closing.wait(0.05):
                 continue
             if self._options.overflow == "drop_oldest" and self._drop_oldest(need):
@@ -141,8 +141,6 @@ class DurableBuffer(Buffer):
                 self._held -= 1
                 self._held_bytes -= size
                 self._freed()
-            if not entries:
-                break
         return entries
 
     def _drop_oldest(self, need: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from loghttp._entry import Entry, Reader
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
+from loghttp._worker import Worker
 from loghttp.intakes import Intake
 
 _BURST: Final = 100
@@ -28,12 +28,14 @@ _BURST: Final = 100
 HandleError = Callable[[logging.LogRecord], None]
 
 
-class Listener(logging.handlers.QueueListener):
+class Listener(Worker, logging.handlers.QueueListener):
     """The standard library's QueueListener, its loop bound to a `Buffer` instead of to other handlers.
 
     `start()`, `stop()` and the daemon thread are as documented there; `run()` does the same work on the
     calling thread, for the time at exit when no thread can be started any more.
     """
+
+    thread_name = "loghttp-listener"
 
     def __init__(
         self,
@@ -45,26 +47,13 @@ class Listener(logging.handlers.QueueListener):
         flush_level: int,
         handle_error: HandleError,
     ) -> None:
-        super().__init__(buffer)  # type: ignore[arg-type]  # not a queue.Queue: `dequeue` is overridden
+        super().__init__(buffer)  # type: ignore[arg-type]  # not a queue.Queue: `run` is our own
         self._buffer = buffer
         self._reader = reader
         self._intake = intake
         self._selflog = selflog
         self._flush_level = flush_level
         self._handle_error = handle_error
-
-        self.thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        if self.thread is None:
-            thread = threading.Thread(target=self.run, name="loghttp-listener", daemon=True)
-            thread.start()
-            self.thread = thread
-
-    def stop(self, timeout: float = 0.0) -> None:
-        """Wait until the last record has been passed on; `Buffer.close` tells the thread which one that is."""
-        if self.thread is not None:
-            self.thread.join(max(0.0, timeout))
 
     def run(self) -> None:
         with own_thread():

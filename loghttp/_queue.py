@@ -63,7 +63,7 @@ class Buffer:
             if self._closed:
                 return False
             self._books.accepted += 1
-            record.sequence = self._books.accepted
+            self._books.sequence = record.sequence = self._books.sequence + 1
             if not self._has_room(record.size) and not self._make_room(record.size):
                 reason: DropReason = "too_large" if record.size > self._options.buffer_bytes else "queue_full"
                 self._books.drop(reason, 1, record.when, record.when)

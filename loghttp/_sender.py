@@ -28,6 +28,7 @@ from loghttp._verdict import Failure, FailureKind, Reply
 from loghttp.intakes import Request
 
 USER_AGENT: Final = "loghttp/0.1"
+_TELLING: Final = 8  # characters; a shorter header's value is no secret, and would be masked in plain words
 _REPLY_MAX: Final = 4 * 1024 * 1024  # bytes; the ids of 50,000 events fit
 
 
@@ -80,7 +81,9 @@ class Sender:
         self._options = options
         self._session: requests.Session | None = None
         self._reused = False  # has the connection at hand been used before
-        self._spellings = [spelling for secret in secrets for spelling in _spellings(secret)]
+        own = [*secrets, *(value for value in options.headers.values() if len(value) >= _TELLING)]
+        self._own_spellings = [spelling for secret in own for spelling in _spellings(secret)]
+        self._spellings = self._own_spellings
         self._proxy: str | None = None  # host:port of the proxy in use
         self.bytes_sent = 0
         """Bytes of the last request's body on the wire."""
@@ -154,7 +157,7 @@ class Sender:
         session.proxies.update(proxies)
         proxy = select_proxy(url, proxies)
         self._proxy = _checks.proxy_host("the proxy of the environment", proxy) if proxy else None
-        self._spellings += _proxy_spellings(proxy) if proxy else []
+        self._spellings = [*self._own_spellings, *(_proxy_spellings(proxy) if proxy else ())]
         return session
 
     def _failure(self, error: Exception, reused: bool) -> Failure:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loghttp._selflog import SelfLog
-from loghttp._spool_file import SUFFIX, NewerSchema, NotOurs, SpoolFile, set_aside
+from loghttp._spool_file import DAMAGED, SUFFIX, NewerSchema, NotOurs, SpoolFile, rename
 
 
 class SpoolFolder:
@@ -80,7 +80,7 @@ class SpoolFolder:
         except sqlite3.DatabaseError as error:
             aside = None
             with contextlib.suppress(OSError):
-                aside = set_aside(path)
+                aside = rename(path, DAMAGED)
             self.tell(error, path, aside)
         return None
 

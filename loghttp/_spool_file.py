@@ -36,12 +36,26 @@ ROW_COST: Final = 30
 """Bytes that a row occupies besides its body."""
 DEAD_LETTERS: Final = 10_000
 """Refused events kept in one file; older ones give way."""
+DEAD_LETTER_BYTES: Final = 16 * 1024 * 1024
+"""... and the bytes of their bodies."""
+DAMAGED: Final = ".damaged"
+"""What is added to the name of a file that cannot be read."""
+REFUSED: Final = ".refused"
+"""What is added to the name of a file that holds nothing but dead letters."""
 
 _SCHEMA: Final = """
-CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, body BLOB NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, born REAL NOT NULL,
+                     body BLOB NOT NULL);
 CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, created REAL NOT NULL, refused REAL NOT NULL,
                            words TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE destination (url TEXT NOT NULL);
+"""
+
+_FORGET_DEAD_LETTERS: Final = """
+DELETE FROM dead_letters WHERE id NOT IN (
+    SELECT id FROM (SELECT id, row_number() OVER latest AS number, sum(length(body)) OVER latest AS bytes
+                    FROM dead_letters WINDOW latest AS (ORDER BY id DESC))
+    WHERE number <= ? AND bytes <= ?)
 """
 
 _inherited: Final[list[object]] = []  # see `forget`
@@ -112,11 +126,12 @@ class SpoolFile:
 
     def append(self, events: Sequence[Event]) -> None:
         """Commit `events`, all or none."""
+        now = time.time()
         with disk():
             with self._transaction():
                 self._db.executemany(
-                    "INSERT INTO events (created, body) VALUES (?, ?)",
-                    [(event.created, event.body) for event in events],
+                    "INSERT INTO events (created, born, body) VALUES (?, ?, ?)",
+                    [(event.created, now, event.body) for event in events],
                 )
                 last = self._last_id()
             if not self.count:
@@ -130,13 +145,13 @@ class SpoolFile:
         batch: list[Event] = []
         total = 0
         now, wall = time.monotonic(), time.time()
-        query = "SELECT id, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?"
+        query = "SELECT id, created, born, body FROM events WHERE id > ? ORDER BY id LIMIT ?"
         with disk(), closing(self._db.execute(query, (max(after, self._done), events))) as rows:
-            for row, created, body in rows:
+            for row, created, born, body in rows:
                 total += len(body)
                 if batch and total > size:
                     break
-                batch.append(Event(body, created, now - max(0.0, wall - created), row))
+                batch.append(Event(body, created, now - max(0.0, wall - born), row))
         return batch
 
     def done(self, events: Sequence[Event]) -> None:
@@ -164,9 +179,7 @@ class SpoolFile:
                     "INSERT INTO dead_letters (created, refused, words, body) VALUES (?, ?, ?, ?)",
                     [(event.created, now, words, event.body) for event in events],
                 )
-                self._db.execute(
-                    "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (DEAD_LETTERS,)
-                )
+                self._db.execute(_FORGET_DEAD_LETTERS, (DEAD_LETTERS, DEAD_LETTER_BYTES))
                 self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
             self._subtract(events)
 
@@ -175,29 +188,21 @@ class SpoolFile:
         with disk():
             return list(self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id"))
 
-    def url(self) -> str:
-        with disk():
-            found = self._db.execute("SELECT url FROM destination").fetchone()
-        return str(found[0]) if found else ""
-
     def exists(self) -> bool:
         """Whether the file still stands where it was made: somebody may have removed the folder."""
         return self.path.exists()
 
     def close(self) -> None:
-        """Let go of the file; one that holds nothing any more is removed."""
+        """Let go of the file. An empty one is removed; one with dead letters only is renamed: nobody adopts it."""
         try:
             with disk():
-                empty = False
+                events, dead = 1, 0
                 with suppress(sqlite3.Error):
-                    (left,) = self._db.execute(
-                        "SELECT (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM events WHERE id > ?)",
-                        (self._done,),
-                    ).fetchone()
-                    empty = left == 0
+                    (events,) = self._db.execute("SELECT count(*) FROM events WHERE id > ?", (self._done,)).fetchone()
+                    (dead,) = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()
                 self._db.close()
-            if empty:
-                remove(self.path)
+            if not events:
+                rename(self.path, REFUSED) if dead else remove(self.path)
         finally:
             os.close(self._lock_fd)
 
@@ -206,7 +211,7 @@ class SpoolFile:
         try:
             with disk(), suppress(sqlite3.Error):
                 self._db.close()
-            return set_aside(self.path)
+            return rename(self.path, DAMAGED)
         finally:
             os.close(self._lock_fd)
 
@@ -305,9 +310,11 @@ def remove(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def set_aside(path: Path) -> Path:
-    for part in _parts(path):
+def rename(path: Path, addition: str) -> Path:
+    """Give a file a name by which nothing adopts it any more. SQLite wants the log's name to follow the file's."""
+    new = path.with_name(path.name + addition)
+    for part, new_part in zip(_parts(path), _parts(new), strict=True):
         with suppress(FileNotFoundError):
-            part.rename(part.with_name(part.name + ".damaged"))
+            part.rename(new_part)
     path.with_suffix(".lock").unlink(missing_ok=True)
-    return path.with_name(path.name + ".damaged")
+    return new

@@ -123,6 +123,7 @@ class Books:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.accepted = 0
+        self.sequence = 0  # of records alone: what is adopted from a spool is accepted, too
         self.delivered = 0
         self.dropped: dict[DropReason, int] = {}
         self.requests = 0
@@ -147,6 +148,7 @@ class Books:
         """Enter a record that was lost before it reached the buffer: a filter or formatter raised, say."""
         with self.lock:
             self.accepted += 1
+            self.sequence += 1
             self.drop(reason, 1, created, created)
 
     def deliver(self, count: int) -> None:

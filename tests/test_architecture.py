@@ -20,7 +20,7 @@ FLOORS = (
     ("_checks", "_encoding", "_selflog"),
     ("_entry", "_options"),
     ("intakes",),
-    ("intakes.humio", "intakes.sekoia", "_bell", "_outbox", "_sender", "_spool_file"),
+    ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_sender", "_spool_file"),
     ("_queue", "_spool"),
     ("_durable",),
     ("_listener", "_courier"),
