@@ -21,7 +21,7 @@ from loghttp._errors import ConfigurationError
 YEAR: Final = 366 * 86_400  # seconds; operating systems do not wait for any longer time
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # token, RFC 9110 section 5.6.2
 _OWN_HEADERS: Final = frozenset(
-    {"authorization", "content-type", "content-encoding", "content-length", "transfer-encoding", "host"}
+    {"user-agent", "authorization", "content-type", "content-encoding", "content-length", "transfer-encoding", "host"}
 )
 
 

@@ -88,8 +88,9 @@ class Courier(Worker):
                     with suppress(Exception):
                         self._buffer.lose_in_hand()
                     self._buffer.pause(1.0)
-            self._tell_losses(at_end=True)
-            self._selflog.lost(at_end=True)
+            with suppress(Exception):
+                self._tell_losses(at_end=True)
+                self._selflog.lost(at_end=True)
             self._sender.reset()
 
     # ---- the verdict table
@@ -227,6 +228,8 @@ class Courier(Worker):
         if now - self._told < _TELL_INTERVAL and not at_end:
             return
         losses = self._books.take_untold_intake()
+        if not losses.counts:
+            return  # another line of this handler has just told them
         verdict = self._send(Batch((self._notice(f"loghttp: {losses}"),)))
         if isinstance(verdict, Delivered):
             self._told = now

@@ -1,6 +1,6 @@
 """Durable mode: the buffer whose events wait on disk instead of in memory.
 
-Rule: an event is on disk before any network is touched, and no program's thread ever touches the disk. The
+Rule: an event is on disk before any network is touched, and no logging call touches the disk. The
 listener commits each burst; the courier reads from the file of this process and, in turn, from those of dead
 processes that it has adopted, so that a backlog and fresh events both flow. What the disk will not take waits
 in memory as without a spool, loudly: durability may be lost, the program never stops.
@@ -8,9 +8,9 @@ in memory as without a spool, loudly: durability may be lost, the program never 
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,14 +18,15 @@ from loghttp._batch import Event
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
-from loghttp._spool import SpoolFolder
-from loghttp._spool_file import SpoolFile, disk
+from loghttp._spool import Spool
+from loghttp._spool_file import ROW_COST, SpoolFile, disk
 from loghttp._stats import Books, DropReason
 
 _LOOK_EVERY: Final = 10.0
 """Seconds between two looks for files of dead processes, and between two tries to use a disk that failed."""
 _STILL_THERE_EVERY: Final = 1.0  # seconds between two looks whether our own file was removed under us
-_DISK_ERRORS: Final = (sqlite3.Error, OSError)
+
+_Entry = tuple[Event, int]  # an event, and the bytes of the record that it was
 
 
 class DurableBuffer(Buffer):
@@ -35,12 +36,10 @@ class DurableBuffer(Buffer):
     are in hand change under `disk()` only.
     """
 
-    def __init__(self, books: Books, options: Delivery, folder: SpoolFolder) -> None:
+    def __init__(self, books: Books, options: Delivery, spool: Spool) -> None:
         super().__init__(books, options)
-        self._folder = folder
-        self._uncommitted: list[tuple[Event, int]] = []  # L: events, and the bytes of their records
-        self._own: SpoolFile | None = None  # L, C: where new events go
-        self._others: list[SpoolFile] = []  # L appends, C removes: files that are only read from
+        self._spool = spool
+        self._uncommitted: list[_Entry] = []  # L
         self._try_again_at = float("-inf")  # L
         self._seen_at = float("-inf")  # L
         self._looked_at = float("-inf")  # C
@@ -53,10 +52,10 @@ class DurableBuffer(Buffer):
     # ---- the listener's thread
 
     def open(self) -> None:
-        self._own = self._folder.make()
+        self._spool.make()
 
     def has_backlog(self) -> bool:
-        return self._folder.holds_any()
+        return self._spool.has_backlog()
 
     def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
         self._uncommitted.append((event, size))
@@ -64,88 +63,104 @@ class DurableBuffer(Buffer):
 
     def pass_marker(self, marker: Marker) -> None:
         self.commit()
-        marker.behind = [(file, file.last) for file in self._files()]
+        marker.behind = [(file, file.last) for file in self._spool.files()]
         super().pass_marker(marker)
 
     def commit(self) -> None:
         """Write what came since the last commit; where that fails, keep it in memory."""
-        entries, self._uncommitted = self._uncommitted, []
-        if not entries or self._abandoned:
-            return
-        own = None
-        try:
-            own = self._usable()
-            if own is not None and (kept := self._make_space(entries)):
-                self._append(own, kept)
-        except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
-            self._degrade(error)
-            own = None
-        if own is None:
-            for event, size in entries:
-                super().put_event(event, size, urgent=self._outbox.urgent)
+        entries, self._uncommitted = deque(self._uncommitted), []
+        while entries and not self._abandoned:
+            try:
+                self._commit_some(entries)
+            except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
+                self._degrade(error)
+            if self._spool.own is None:
+                for event, size in entries:
+                    super().put_event(event, size, urgent=self._outbox.urgent)
+                return
 
-    def _append(self, own: SpoolFile, entries: list[tuple[Event, int]]) -> None:
+    def _commit_some(self, entries: deque[_Entry]) -> None:
+        """Commit the oldest of `entries`: all, or as many as leave room for others in a small spool."""
+        self._make_usable()
+        own, most = self._spool.own, self._options.spool_bytes
+        if own is None:
+            return
+        some: list[_Entry] = []
+        while entries and (not some or _bytes_of(some) + len(entries[0][0].body) <= most // 4):
+            some.append(entries.popleft())
+            if len(some[-1][0].body) > most:
+                self._give_way(some.pop(), "too_large")
+        try:
+            while some and not self._make_space(_bytes_of(some)):
+                self._give_way(some.pop(), "queue_full")
+            if some:
+                self._append(own, some)
+        except BaseException:
+            entries.extendleft(reversed(some))
+            raise
+
+    def _append(self, own: SpoolFile, entries: list[_Entry]) -> None:
         if not own.count:
             self._own_since = self._clock()
         count, size = len(entries), sum(size for _, size in entries)
-        self._move_to_disk(count, size)  # before it is done: who abandons meanwhile must not count them as well
+        self._hold(-count, -size)  # before it is done: who abandons meanwhile must not count them as well
         try:
             own.append([event for event, _ in entries])
         except BaseException:
-            self._move_to_disk(-count, -size)
+            self._hold(count, size)
             if self._abandoned:  # meanwhile; then they were not counted with the others
                 self._books.drop("shutdown", count, entries[0][0].created, entries[-1][0].created)
             raise
         with self._lock:
+            self._books.spooled += count
+            self._freed()
             self._courier_bell.ring()
 
-    def _move_to_disk(self, count: int, size: int) -> None:
+    def _hold(self, count: int, size: int) -> None:
         with self._lock:
-            self._books.spooled += count
-            self._held -= count
-            self._held_bytes -= size
-            self._freed()
+            self._held += count
+            self._held_bytes += size
 
-    def _usable(self) -> SpoolFile | None:
-        """Our own file, made anew where it was lost or could not be made before."""
-        now = self._clock()
-        if self._own is not None and now - self._seen_at > _STILL_THERE_EVERY:
+    def _make_usable(self) -> None:
+        """Have a file of our own: made anew where it was lost, or could not be made before."""
+        now, own = self._clock(), self._spool.own
+        if own is not None and now - self._seen_at > _STILL_THERE_EVERY:
             self._seen_at = now
-            if not self._own.exists():  # what is in it can still be read: the descriptor is open
+            if not own.exists():  # what is in it can still be read: the descriptor is open
                 self._degrade(FileNotFoundError("the spool file was removed"))
                 self._try_again_at = now
-        if self._own is None and now >= self._try_again_at:
-            self._own = self._folder.make()
-        return self._own
+        if self._spool.own is None and now >= self._try_again_at:
+            self._try_again_at = now + _LOOK_EVERY
+            self._spool.make()
 
     def _degrade(self, error: Exception) -> None:
-        self._folder.tell(error)
+        self._spool.tell(error)
         self._try_again_at = self._clock() + _LOOK_EVERY
-        if self._own is not None:
-            self._others.append(self._own)
-            self._own = None
+        self._spool.retire_own()
 
-    def _make_space(self, entries: list[tuple[Event, int]]) -> list[tuple[Event, int]]:
-        """Keep within `spool_bytes`, by the overflow policy; return what may be written."""
-        most = self._options.spool_bytes
-        need = sum(len(event.body) for event, _ in entries)
-        while entries and sum(file.bytes for file in self._files()) + need > most:
-            if self._options.overflow == "block" and not self.closing.wait(0.05):
+    def _make_space(self, need: int) -> bool:
+        """Keep within `spool_bytes`, by the overflow policy; whether there is room for `need` bytes."""
+        most, overflow = self._options.spool_bytes, self._options.overflow
+        while (used := self._spool.bytes()) + need > most and used:
+            if overflow == "drop_oldest" and self._drop_oldest(need):
                 continue
-            if self._options.overflow == "drop_oldest" and self._drop_oldest(need):
-                continue
-            event, size = entries.pop()
-            need -= len(event.body)
-            with self._lock:
-                self._books.drop("queue_full", 1, event.created, event.created)
+            if overflow != "block" or self._gave_up or self._abandoned:
+                return False
+            time.sleep(0.02)  # the courier makes room, or gives up by the deadline
+        return True
+
+    def _give_way(self, entry: _Entry, reason: DropReason) -> None:
+        event, size = entry
+        with self._lock:
+            if not self._abandoned:
+                self._books.drop(reason, 1, event.created, event.created)
                 self._held -= 1
                 self._held_bytes -= size
                 self._freed()
-        return entries
 
     def _drop_oldest(self, need: int) -> bool:
         with disk():  # so that the courier does not take the same rows meanwhile
-            for file in self._files():
+            for file in self._spool.files():
                 after = max(self._hand, default=0) if file is self._source else 0
                 if victims := file.read(1_000, need, after=after):
                     file.delete(victims)
@@ -172,8 +187,8 @@ class DurableBuffer(Buffer):
             if events:
                 self._courier_bell.awaited = False
                 return events
-            if self._drained and not self._outbox and (self._gave_up or not any(file.count for file in self._files())):
-                self._close_files()
+            if self._drained and not self._outbox and (self._gave_up or self._spool.is_empty()):
+                self._spool.close()
                 return None
             self._courier_bell.wait(max(0.0, min(wait, spool_wait, _LOOK_EVERY)))
 
@@ -181,8 +196,8 @@ class DurableBuffer(Buffer):
         """The next batch from disk, or how many seconds to wait for one; backlog and own file take turns."""
         if self._gave_up:
             return [], 0.0 if self._drained else _LOOK_EVERY
-        own, wait = self._own, float("inf")
-        candidates: list[SpoolFile] = [file for file in self._others if file.count]
+        own, wait = self._spool.own, float("inf")
+        candidates = [file for file in self._spool.others if file.count]
         if own is not None and own.count:
             wait = self._own_due_in(own)
             if wait <= 0:
@@ -193,6 +208,10 @@ class DurableBuffer(Buffer):
                     events = file.read(self._options.batch_events, self._options.batch_bytes)
                     if events:
                         self._source, self._hand = file, {event.row: event for event in events}
+            except sqlite3.OperationalError as error:  # locked, or the disk: later perhaps
+                self._spool.tell(error, file.path)
+                wait = _STILL_THERE_EVERY
+                continue
             except sqlite3.Error as error:
                 self._discard(file, error)
                 continue
@@ -224,7 +243,7 @@ class DurableBuffer(Buffer):
         if self._source is None:
             super().dropped(events, reason)
         elif reason == "shutdown":
-            self._gave_up = True  # it stays in the spool: pending, not lost
+            self._gave_up, self._hand = True, {}  # they stay in the spool: pending, not lost
         elif events:
             self._remove(self._source, events, words if reason == "refused" else None)
             self._enter(events, reason)
@@ -239,19 +258,20 @@ class DurableBuffer(Buffer):
             self.dropped(tuple(self._hand.values()), "encoding")
 
     def forget_files(self) -> None:
-        for file in self._files():
+        for file in self._spool.files():
             file.forget()
 
     def _remove(self, source: SpoolFile, events: Sequence[Event], words: str | None = None) -> None:
-        events = [self._hand.pop(event.row, event) for event in events]  # as they were read: some have been cut
-        try:
-            if words is None:
-                source.delete(events)
-            else:
-                source.bury(events, words)
-        except sqlite3.Error as error:
-            source.done(events)  # not deleted, but not to be sent again by this process
-            self._folder.tell(error)
+        with disk():
+            events = [self._hand.pop(event.row, event) for event in events]  # as they were read: some have been cut
+            try:
+                if words is None:
+                    source.delete(events)
+                else:
+                    source.bury(events, words)
+            except sqlite3.Error as error:
+                source.done(events)  # not deleted, but not to be sent again by this process
+                self._spool.tell(error)
 
     def _enter(self, events: Sequence[Event], reason: DropReason) -> None:
         times = [event.created for event in events]
@@ -267,54 +287,25 @@ class DurableBuffer(Buffer):
             marker.release(True)
 
     def _has_passed(self, marker: Marker) -> bool:
-        files = self._files()
+        files = self._spool.files()
         return all(file not in files or file.first > last for file, last in marker.behind)
-
-    # ---- files
-
-    def _files(self) -> list[SpoolFile]:
-        own = self._own
-        return [*self._others, own] if own else list(self._others)
 
     def _look_for_files(self) -> None:
         """Let go of files that are empty, and now and then adopt those of the dead."""
-        for file in [file for file in self._others if not file.count]:
-            self._others.remove(file)
-            self._close(file)
         now = self._clock()
-        if now - self._looked_at < _LOOK_EVERY or self._closed:
-            return
-        self._looked_at = now
-        for file in self._folder.adopt():
-            self._others.append(file)
-            with self._lock:
-                known = self._books.left_behind.pop(file.path.name, 0)
-                self._books.accepted += file.count - known
-                self._books.spooled += file.count - known
+        more = self._spool.let_go_of_empty()  # there may be more than are opened at a time
+        if (more or now - self._looked_at >= _LOOK_EVERY) and not self._closed:
+            self._looked_at = now
+            self._spool.adopt()
 
     def _discard(self, file: SpoolFile, error: Exception) -> None:
         """A file that cannot be read any more: what was in it is lost to us, but not deleted."""
-        aside = None
-        with contextlib.suppress(*_DISK_ERRORS):
-            aside = file.set_aside()
-        self._folder.tell(error, file.path, aside)
+        count = self._spool.discard(file, error)
         with self._lock:
-            self._books.drop("unreadable", file.count, file.oldest, time.time())
-            self._books.spooled -= file.count
-        if file is self._own:
-            self._own = None
-        else:
-            self._others.remove(file)
+            if count:
+                self._books.drop("unreadable", count, file.oldest, time.time())
+            self._books.spooled -= count
 
-    def _close(self, file: SpoolFile) -> None:
-        try:
-            file.close()
-        except _DISK_ERRORS as error:  # it stays, and the next process looks at it once more
-            self._folder.tell(error, file.path)
 
-    def _close_files(self) -> None:
-        for file in self._files():
-            if file.count:
-                self._books.left_behind[file.path.name] = file.count
-            self._close(file)
-        self._own, self._others = None, []
+def _bytes_of(entries: list[_Entry]) -> int:
+    return sum(len(event.body) + ROW_COST for event, _ in entries)

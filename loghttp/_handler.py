@@ -30,7 +30,8 @@ from loghttp.intakes import Intake
 
 _handlers: weakref.WeakSet[HTTPHandler] = weakref.WeakSet()
 
-_PATIENCE: float = 1.0  # seconds after a flush in vain in which `close` does not wait once more
+_PATIENCE: float = 1.0  # seconds after a flush in vain in which `close` does not wait as long once more
+_LAST_ATTEMPT: float = 1.0  # seconds that it then takes: `logging.shutdown` calls the one after the other
 
 
 class HTTPHandler(logging.Handler):
@@ -156,7 +157,8 @@ class HTTPHandler(logging.Handler):
         A record logged after this opens the handler again.
         """
         just_waited = time.monotonic() - self._flushed_in_vain < _PATIENCE
-        self._line.close(0.0 if just_waited else self._options.close_timeout)
+        timeout = self._options.close_timeout
+        self._line.close(min(timeout, _LAST_ATTEMPT) if just_waited else timeout)
         super().close()
 
     def stats(self) -> Stats:

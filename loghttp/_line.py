@@ -54,12 +54,17 @@ class Line:
         if options.spool_dir is not None:
             # Needs SQLite and the disk; who does not ask for it has neither.
             from loghttp._durable import DurableBuffer  # noqa: PLC0415
-            from loghttp._spool import SpoolFolder  # noqa: PLC0415
+            from loghttp._spool import Spool  # noqa: PLC0415
 
-            folder = SpoolFolder(
-                options.spool_dir, intake.url, intake.secrets, fsync=options.spool_fsync, selflog=selflog
+            spool = Spool(
+                options.spool_dir,
+                intake.url,
+                intake.secrets,
+                fsync=options.spool_fsync,
+                books=books,
+                selflog=selflog,
             )
-            self.buffer = DurableBuffer(books, options, folder)
+            self.buffer = DurableBuffer(books, options, spool)
         self._listener = Listener(
             self.buffer,
             reader,

@@ -1,7 +1,8 @@
 """The thread that turns records into events.
 
 Rule: it always drains. A record becomes bytes within milliseconds, so that nothing of the program's objects
-is kept alive; it waits for nothing but records, never dies, and never logs through our handlers.
+is kept alive; it waits for nothing but records (and for room, with `overflow="block"`), never dies, and never
+logs through our handlers.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ HandleError = Callable[[logging.LogRecord], None]
 
 
 class Listener(Worker, logging.handlers.QueueListener):
-    """The standard library's QueueListener, its loop bound to a `Buffer` instead of to other handlers.
+    """A `logging.handlers.QueueListener` by its part: it takes records from a queue and handles each.
 
-    `start()`, `stop()` and the daemon thread are as documented there; `run()` does the same work on the
-    calling thread, for the time at exit when no thread can be started any more.
+    The queue is a `Buffer`, and the loop and its thread are ours: the standard library's would end with the
+    first error, and wait for ever at exit.
     """
 
     thread_name = "loghttp-listener"

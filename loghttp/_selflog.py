@@ -1,8 +1,9 @@
 """How loghttp speaks of its own trouble: on the logger named `loghttp`, and at exit on stderr.
 
 Rule: WARNING = not delivered yet, nothing lost; ERROR = lost, with the number and what to do; at most one
-line a minute of each kind; one INFO when delivery is back. Only our own threads speak, so the program never
-waits for a console here, and our own handlers never deliver these lines (they would feed themselves).
+line a minute of each kind; one INFO when delivery is back. Only our own threads speak (at exit, where there
+is none any more, the program's), so the program never waits for a console here; and our own handlers never
+deliver these lines (they would feed themselves).
 """
 
 from __future__ import annotations
@@ -107,11 +108,18 @@ class SelfLog:
                 reason,
             )
 
+    def damaged(self, reason: str, where: str, aside: str) -> None:
+        """Tell that what is in a spool file cannot be delivered, and where it is kept for somebody to look at."""
+        if self._may_speak(f"damaged {where}"):
+            _say(_logger.error, "%s: %s cannot be read (%s); it is kept as %s", self._who, where, reason, aside)
+
     def lost(self, *, at_end: bool = False) -> None:
         """Tell of losses that were not told yet, if there are any; at the end of all, whatever the minute."""
         if not self._books.untold_log.counts or not (self._may_speak("lost") or at_end):
             return
         losses = self._books.take_untold_log()
+        if not losses.counts:
+            return  # another thread of this handler has just told them
         why = "; ".join(f"{reason}: {DROP_REASONS[reason]}" for reason in losses.counts)
         _say(_logger.error, "%s: %s [%s]; last error: %s", self._who, losses, why, self._books.last_error)
 

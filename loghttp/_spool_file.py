@@ -58,6 +58,7 @@ DELETE FROM dead_letters WHERE id NOT IN (
     WHERE number <= ? AND bytes <= ?)
 """
 
+_BEGAN: Final = time.time() - time.monotonic()
 _inherited: Final[list[object]] = []  # see `forget`
 _disk = threading.RLock()
 
@@ -88,7 +89,7 @@ class NewerSchema(Exception):  # noqa: N818  no error either: a later loghttp wi
 class SpoolFile:
     """A spool file that this process owns; its methods may be called from any thread."""
 
-    def __init__(self, path: Path, *, fsync: bool = False, url: str = "") -> None:
+    def __init__(self, path: Path, *, fsync: bool = False, url: str = "", made: bool = True) -> None:
         """Open, or make, the file at `path`.
 
         Raises:
@@ -97,8 +98,11 @@ class SpoolFile:
         """
         self.path = path
         self._done = 0
-        self._lock_fd = _own(path)
+        self._lock_fd = own(path)
         try:
+            if not made and not path.exists():  # its owner has delivered it, and removed it, a moment ago
+                path.with_suffix(".lock").unlink(missing_ok=True)
+                raise NotOurs(path.name)
             with disk():
                 self._db = self._open(fsync, url)
                 self.count, self.bytes, self.oldest = self._sums()
@@ -113,9 +117,7 @@ class SpoolFile:
     @classmethod
     def adopt(cls, path: Path, *, fsync: bool) -> SpoolFile:
         """Take over a file whose owner is dead. Raises as the constructor, and `NotOurs` for one that is gone."""
-        if not path.exists():
-            raise NotOurs(path.name)
-        return cls(path, fsync=fsync)
+        return cls(path, fsync=fsync, made=False)
 
     @classmethod
     def make(cls, folder: Path, destination: str, *, fsync: bool, url: str) -> SpoolFile:
@@ -126,7 +128,7 @@ class SpoolFile:
 
     def append(self, events: Sequence[Event]) -> None:
         """Commit `events`, all or none."""
-        now = time.time()
+        now = _now()
         with disk():
             with self._transaction():
                 self._db.executemany(
@@ -144,7 +146,7 @@ class SpoolFile:
         """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
         batch: list[Event] = []
         total = 0
-        now, wall = time.monotonic(), time.time()
+        now, wall = time.monotonic(), _now()
         query = "SELECT id, created, born, body FROM events WHERE id > ? ORDER BY id LIMIT ?"
         with disk(), closing(self._db.execute(query, (max(after, self._done), events))) as rows:
             for row, created, born, body in rows:
@@ -275,7 +277,7 @@ class SpoolFile:
         self.first = self._first_id()
         if self.count == 0:
             with suppress(sqlite3.Error):  # only tidying up
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()
+                self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
@@ -283,7 +285,12 @@ def _weight(events: Sequence[Event]) -> int:
     return sum(len(event.body) + ROW_COST for event in events)
 
 
-def _own(path: Path) -> int:
+def _now() -> float:
+    """Wall clock that no setting of the clock makes jump while this process lives: for ages."""
+    return _BEGAN + time.monotonic()
+
+
+def own(path: Path) -> int:
     """Take the lock that says whose file it is. `flock`, because a POSIX lock ends with any close of the file."""
     descriptor = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:

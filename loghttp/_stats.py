@@ -23,7 +23,7 @@ DROP_REASONS: Final[Mapping[DropReason, str]] = MappingProxyType(
     {
         "queue_full": "the buffer was full (raise buffer_events or buffer_bytes)",
         "expired": "older than retry_for while the intake could not be reached",
-        "too_large": "larger than the intake takes, even after it was cut",
+        "too_large": "larger than the intake takes, even after it was cut, or than the buffer",
         "refused": "the intake refused this very event",
         "intake_rejected": "the intake answered success but did not take all events",
         "shutdown": "still undelivered when close_timeout was over",

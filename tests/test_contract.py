@@ -109,7 +109,7 @@ def test_records_arrive_once_and_in_order(
     messages = [f"order {number} placed" for number in range(40)]
     for message in messages:
         logger.info(message)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert messages == [destination.message(event) for event in received(intake, 40)]
 
 
@@ -120,7 +120,7 @@ def test_books_balance_after_a_flush(
     handler = ship()
     for number in range(10):
         logger.warning("order %d", number)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     stats = handler.stats()
     assert (10, 10, 0, {}) == (stats.accepted, stats.delivered, stats.pending, dict(stats.dropped))
     assert (len(intake.requests), 0, 0, None) == (stats.requests, stats.retries, stats.splits, stats.last_error)
@@ -149,7 +149,7 @@ def test_books_balance_at_any_moment(intake: LocalIntake, logger: logging.Logger
         thread.start()
     for thread in workers:
         thread.join()
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     done.set()
     auditor.join()
     assert [] == wrong
@@ -172,7 +172,7 @@ def test_threads_records_keep_each_threads_order(
         thread.start()
     for thread in threads:
         thread.join()
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     steps: dict[str, list[str]] = {name: [] for name in names}
     for event in received(intake, 60):
         steps[destination.members(event)["thread"]].append(destination.message(event))
@@ -187,7 +187,7 @@ def test_time_is_the_records_own_with_its_milliseconds(
     times = [1537537729.0, 1537537729.123, 0.5, 1893456000.999]
     for created in times:
         logger.handle(make_record(created=created))
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert pytest.approx(times, abs=0.0005, rel=0) == [destination.time(event) for event in received(intake, 4)]
 
 
@@ -197,7 +197,7 @@ def test_default_attributes_are_members(
     """The default attributes come with every record, numbers as numbers."""
     handler = ship()
     logger.warning("only %d left", 2)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     line = test_default_attributes_are_members.__code__.co_firstlineno + 5
     expected = {
@@ -221,7 +221,7 @@ def test_extras_are_members(intake: LocalIntake, logger: logging.Logger, ship: S
     handler = ship()
     extras = {"order_id": 1042, "total": 59.9, "paid": True, "country": "FR", "café": "☕", "big": 2**53 + 1}
     logger.info("order placed", extra=extras)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     members = destination.members(event)
     assert extras == {name: members.get(name) for name in extras}
@@ -241,7 +241,7 @@ def test_exceptions_arrive_whole(
     except ConnectionError as error:
         logger.exception("payment failed")
         expected = logging.Formatter().formatException((type(error), error, error.__traceback__))
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     assert f"payment failed\n{expected}" == destination.text(event)
     members = destination.members(event)
@@ -252,7 +252,7 @@ def test_stack_info_arrives(intake: LocalIntake, logger: logging.Logger, ship: S
     """The stack that `stack_info=True` asks for arrives."""
     handler = ship()
     logger.info("where am I", stack_info=True)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     text = destination.text(event)
     assert text.startswith("where am I\nStack (most recent call last):\n")
@@ -268,7 +268,7 @@ def test_an_exception_and_a_stack_arrive_both(
         raise KeyError("admin")
     except KeyError:
         logger.error("no such account", exc_info=True, stack_info=True)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     text = destination.text(event)
     message, traceback, stack = (
@@ -285,7 +285,7 @@ def test_unicode_and_line_breaks_arrive_as_they_are(
     messages = ["naïve ☕ 漢字 😀", 'tab\t quote" back\\slash', "nul\x00 bell\x07 esc\x1b[0m", "a\u2028b\x85c\x7f"]
     for message in messages:
         logger.info(message, extra={"copy": message})
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     events = received(intake, len(messages))
     assert messages == [event.message for event in events]
     assert messages == [destination.members(event)["copy"] for event in events]
@@ -298,7 +298,7 @@ def test_level_of_the_handler_is_obeyed(
     handler = ship(level="WARNING")
     logger.info("too low")
     logger.warning("high enough")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["high enough"] == [destination.message(event) for event in received(intake, 1)]
     assert 1 == handler.stats().accepted
 
@@ -309,7 +309,7 @@ def test_a_custom_level_keeps_its_name(
     """A level that the program invented is sent as logging names it."""
     handler = ship()
     logger.log(35, "odd")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     assert "Level 35" == destination.members(event)["level"]
 
@@ -338,7 +338,7 @@ def test_requests_bear_the_right_headers(
     """Every request is a POST to the endpoint with the documented authorization, type and encoding."""
     handler = ship()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 1)
     for request in intake.requests:
         check_head(request, destination, intake)
@@ -350,7 +350,7 @@ def test_secrets_are_where_they_belong_and_nowhere_else(
     """Token and key are in no URL, no other header, no event, no repr and no book."""
     handler = ship()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     [request] = intake.requests
     others = {name: value for name, value in request.headers.items() if name != "Authorization"}
@@ -364,7 +364,7 @@ def test_extra_headers_are_sent(intake: LocalIntake, logger: logging.Logger, shi
     """`headers` come with every request."""
     handler = ship(headers={"X-Team": "shop"})
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 1)
     assert ["shop"] == [request.headers.get("X-Team") for request in intake.requests]
 
@@ -373,7 +373,7 @@ def test_compression_makes_requests_smaller(intake: LocalIntake, logger: logging
     """With gzip, the default, repetitive logs take a fraction of the wire; with None, a body goes as it is."""
     handler = ship()
     logger.info("order placed " * 500)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 1)
     [request] = intake.requests
     if "Content-Encoding" in request.headers:
@@ -386,7 +386,7 @@ def test_default_compression_is_gzip(intake: LocalIntake, logger: logging.Logger
     """Without `compression`, bodies are gzip."""
     handler = humio()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["gzip"] == [request.headers.get("Content-Encoding") for request in intake.requests]
 
 
@@ -415,7 +415,7 @@ def test_batch_events_is_obeyed(
         logger.info("order %d", number)
     received(intake, 9)
     logger.info("order 9")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 10)
     assert [3, 3, 3, 1] == [len(request.events) for request in intake.requests]
 
@@ -428,7 +428,7 @@ def test_many_records_share_a_request(
     handler = ship(flush_interval=60)
     for number in range(100):
         logger.info("order %d", number)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 100)
     assert len(intake.requests) <= 5
 
@@ -441,7 +441,7 @@ def test_batch_bytes_is_obeyed(
     handler = ship(batch_bytes=4_000, flush_interval=60)
     for number in range(40):
         logger.info("order %d %s", number, "x" * 500)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 40)
     envelope = 100  # the key's own member, brackets and separators of one event
     too_long = [
@@ -460,7 +460,7 @@ def test_an_event_longer_than_batch_bytes_goes_alone(
     messages = ["first", "x" * 5_000, "last"]
     for message in messages:
         logger.info(message)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert messages == [destination.message(event) for event in received(intake, 3)]
     alone = [request.events[0] for request in intake.requests if len(request.events) == 1]
     assert 5_000 in [len(event.message) for event in alone]
@@ -474,7 +474,7 @@ def test_sekoia_root_takes_one_event_a_request(
     handler = sekoia(endpoint="/", compression=compression)
     for number in range(5):
         logger.info("order %d", number)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert [[f"order {number}"] for number in range(5)] == [
         [event.message for event in request.events] for request in intake.requests
     ]
@@ -485,7 +485,7 @@ def test_a_base_urls_prefix_is_kept(intake: LocalIntake, logger: logging.Logger,
     """A region's prefix stays, a slash at the end does not matter, and the endpoint is not appended twice."""
     handler = sekoia(url=intake.url + path)
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     received(intake, 1)
     prefix = path.rstrip("/").removesuffix("/batch")
     assert [f"{prefix}/batch"] == [request.path for request in intake.requests]
@@ -529,7 +529,7 @@ def test_the_documented_hec_objects_come_from_records(
         attributes=(),
     )
     logger.handle(make_record(msg=HEC_STRING["event"], created=HEC_STRING["time"]))
-    assert first.flush() is True
+    assert first.flush(30) is True
     logger.removeHandler(first)
     second = open_handler(
         HUMIO,
@@ -541,7 +541,7 @@ def test_the_documented_hec_objects_come_from_records(
     )
     extras = {"host": {"ip": "127.0.0.1", "port": 2222}}
     logger.handle(make_record(msg="System shutdown", created=HEC_OBJECT["time"], **extras))
-    assert second.flush() is True
+    assert second.flush(30) is True
     # Only `host` is beside what the page shows: the handler always says where an event is from.
     expected = [{**HEC_STRING, "host": "webserver"}, {**HEC_OBJECT, "host": "webserver"}]
     assert expected == [event.body for event in received(intake, 2)]
@@ -565,7 +565,7 @@ def test_the_documented_sekoia_text_event(
     handler = sekoia(endpoint="/", compression=compression)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handle(make_record(msg=DNS_LINES[0], created=1617643991.25))
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     body = json.loads(intake.requests[0].body)
     assert 1617643991.25 == datetime.fromisoformat(body.pop("@timestamp").replace("Z", "+00:00")).timestamp()
@@ -582,7 +582,7 @@ def test_the_documented_sekoia_structured_event(
     handler = sekoia(endpoint=endpoint)
     handler.setFormatter(JsonFormatter(["key"]))
     logger.info("not asked for", extra={"key": "value"})
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [event] = received(intake, 1)
     quoted = json.loads(event.body["json"])
     quoted.pop("@timestamp", None)
@@ -613,6 +613,6 @@ def test_gzip_bodies_are_one_plain_member(
     """The standard library reads what goes over the wire: the size sent is the size of a gzip of the body."""
     handler = humio()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     [request] = intake.requests
     assert abs(request.wire_bytes - len(gzip.compress(request.body, 1))) < 100

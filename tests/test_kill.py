@@ -24,7 +24,7 @@ from loghttp.testing import LocalIntake
 KILLS = int(os.environ.get("LOGHTTP_KILLS", "24"))
 SEED = int(os.environ.get("LOGHTTP_SEED", "20261121"))
 
-WINDOW = 0.25
+WINDOW = 0.5
 """Seconds before its death of which a process may lose records, on a machine that is busy with other tests."""
 
 State = Literal["up", "slow", "failing", "down"]
@@ -53,7 +53,7 @@ def bring(intake: LocalIntake, state: State) -> None:
 )
 def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
     """All older than the window arrives in order, and only what a dead process may have delivered arrives twice."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311  the same each time
     folder = tmp_path / "spool"
     killed: dict[int, float] = {}  # by run, monotonic seconds
     with LocalIntake() as intake, running("nursery", intake) as nursery:
@@ -89,6 +89,7 @@ def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
     lost = {run: [(n, at) for n, at in said if n not in arrived[run]] for run, said in nursery.logged.items()}
     ages = sorted(killed[run] - at for run, gone in lost.items() for _, at in gone)
     window = max(ages, default=0.0)
+    windows = sorted(max((killed[run] - at for _, at in gone), default=0.0) for run, gone in lost.items())
     duplicates = [visits for numbers in arrived.values() for visits in numbers.values() if len(visits) > 1]
     unexplained = [
         visits
@@ -97,7 +98,9 @@ def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
     ]
     print(
         f"{len(killed)} kills, {sum(map(len, nursery.logged.values()))} records logged, "
-        f"{len(ages)} lost, all within {1000 * window:.1f} ms of the kill; "
+        f"{len(ages)} lost, all within {1000 * window:.1f} ms of the kill "
+        f"(half of the kills: {1000 * windows[len(windows) // 2]:.1f} ms, nine of ten: "
+        f"{1000 * windows[len(windows) * 9 // 10]:.1f} ms); "
         f"{sum(len(visits) - 1 for visits in duplicates)} duplicates, {len(unexplained)} of them unexplained"
     )
     assert window < WINDOW, ages[-10:]

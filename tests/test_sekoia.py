@@ -72,7 +72,7 @@ def test_fields_are_on_every_event(intake: LocalIntake, logger: logging.Logger, 
     handler = sekoia(fields={"datacenter": "par1", "rack": 7, "canary": False})
     logger.info("order placed")
     logger.info("order sent")
-    assert handler.flush() is True
+    assert handler.flush(30) is True
     for event in intake.events:
         assert {"datacenter": "par1", "rack": 7, "canary": False}.items() <= dict(event.event).items()
 
