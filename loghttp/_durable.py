@@ -39,6 +39,8 @@ class DurableBuffer(Buffer):
     def __init__(self, books: Books, options: Delivery, spool: Spool) -> None:
         super().__init__(books, options)
         self._spool = spool
+        # What is in hand cannot give way to newer events: so it is a fraction of a small spool.
+        self._batch_bytes = min(options.batch_bytes, max(1, options.spool_bytes // 8))
         self._uncommitted: list[_Entry] = []  # L
         self._try_again_at = float("-inf")  # L
         self._seen_at = float("-inf")  # L
@@ -126,7 +128,7 @@ class DurableBuffer(Buffer):
         now, own = self._clock(), self._spool.own
         if own is not None and now - self._seen_at > _STILL_THERE_EVERY:
             self._seen_at = now
-            if not own.exists():  # what is in it can still be read: the descriptor is open
+            if not own.path.exists():  # what is in it can still be read: the descriptor is open
                 self._degrade(FileNotFoundError("the spool file was removed"))
                 self._try_again_at = now
         if self._spool.own is None and now >= self._try_again_at:
@@ -205,7 +207,7 @@ class DurableBuffer(Buffer):
         for file in candidates:
             try:
                 with disk():  # so that the listener does not drop the same rows meanwhile
-                    events = file.read(self._options.batch_events, self._options.batch_bytes)
+                    events = file.read(self._options.batch_events, self._batch_bytes)
                     if events:
                         self._source, self._hand = file, {event.row: event for event in events}
             except sqlite3.OperationalError as error:  # locked, or the disk: later perhaps
@@ -225,7 +227,7 @@ class DurableBuffer(Buffer):
 
     def _own_due_in(self, own: SpoolFile) -> float:
         options = self._options
-        full = own.count >= options.batch_events or own.bytes >= options.batch_bytes
+        full = own.count >= options.batch_events or own.bytes >= self._batch_bytes
         if full or self._outbox.urgent or self._markers or self._closed:
             return 0.0
         return self._own_since + options.flush_interval - self._clock()

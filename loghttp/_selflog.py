@@ -108,6 +108,12 @@ class SelfLog:
                 reason,
             )
 
+    def strangers(self, count: int, where: str) -> None:
+        """Tell of spool files that no handler with this address and token will deliver."""
+        if self._may_speak("strangers"):
+            text = "%s: %d spool files in %s wait for another url or token; `loghttp spool` shows them"
+            _say(_logger.warning, text, self._who, count, where)
+
     def damaged(self, reason: str, where: str, aside: str) -> None:
         """Tell that what is in a spool file cannot be delivered, and where it is kept for somebody to look at."""
         if self._may_speak(f"damaged {where}"):

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from loghttp._spool_file import DAMAGED, SUFFIX, NewerSchema, NotOurs, SpoolFile
 from loghttp._stats import Books
 
 _OPEN_MOST: Final = 8  # adopted files at a time: each takes four of the program's descriptors
+_STALE: Final = 60.0  # seconds; a younger lock's owner may be about to make its file
 _DISK_ERRORS: Final = (sqlite3.Error, OSError)
 
 
@@ -146,9 +148,10 @@ class Spool:
         total = 0
         refused = self._folder.glob(f"{self._destination}-*{SUFFIX}{_spool_file.REFUSED}")
         for path in sorted(refused, key=_modified, reverse=True):
-            total += path.stat().st_size
             if total > _spool_file.DEAD_LETTER_BYTES:
                 path.unlink(missing_ok=True)
+            else:
+                total += path.stat().st_size
 
     def _enter(self, file: SpoolFile) -> None:
         """What is adopted is accepted here, unless it is our own that a closed line left behind."""
@@ -169,7 +172,7 @@ class Spool:
         """Remove locks without a file: their owners died between the making or removing of the two."""
         for lock in self._folder.glob(f"{self._destination}-*.lock"):
             path = lock.with_suffix(SUFFIX)
-            if not path.exists():
+            if not path.exists() and time.time() - _modified(lock) > _STALE:
                 with contextlib.suppress(NotOurs, OSError):
                     descriptor = own(path)
                     if not path.exists():
@@ -181,8 +184,7 @@ class Spool:
         strangers = [path for path in self._folder.glob(f"*{SUFFIX}") if not path.name.startswith(self._destination)]
         if strangers and not self._told_of_strangers:
             self._told_of_strangers = True
-            others = f"{len(strangers)} spool files there are for another url or token; `loghttp spool` shows them"
-            self._selflog.not_durable(others, str(self._folder))
+            self._selflog.strangers(len(strangers), str(self._folder))
 
 
 def _modified(path: Path) -> float:

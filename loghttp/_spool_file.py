@@ -35,13 +35,10 @@ SUFFIX: Final = ".spool"
 ROW_COST: Final = 30
 """Bytes that a row occupies besides its body."""
 DEAD_LETTERS: Final = 10_000
-"""Refused events kept in one file; older ones give way."""
 DEAD_LETTER_BYTES: Final = 16 * 1024 * 1024
-"""... and the bytes of their bodies."""
-DAMAGED: Final = ".damaged"
-"""What is added to the name of a file that cannot be read."""
-REFUSED: Final = ".refused"
-"""What is added to the name of a file that holds nothing but dead letters."""
+"""Refused events kept, and the bytes of their bodies; older ones give way."""
+DAMAGED: Final = ".damaged"  # is added to the name of a file that cannot be read
+REFUSED: Final = ".refused"  # ... and of one that holds nothing but dead letters
 
 _SCHEMA: Final = """
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, born REAL NOT NULL,
@@ -189,10 +186,6 @@ class SpoolFile:
         """(created, refused, the intake's words, body) of each, oldest first."""
         with disk():
             return list(self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id"))
-
-    def exists(self) -> bool:
-        """Whether the file still stands where it was made: somebody may have removed the folder."""
-        return self.path.exists()
 
     def close(self) -> None:
         """Let go of the file. An empty one is removed; one with dead letters only is renamed: nobody adopts it."""

@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import sqlite3
 import struct
@@ -425,6 +426,19 @@ def test_drain_delivers_to_all_destinations_that_it_has_the_token_for(spool: Pat
         each["destination"]: each["delivered"] for each in document["destinations"]
     }
     assert sorted(orders(5) + orders(4) + orders(2)) == sorted(messages(down))
+
+
+def test_drain_delivers_more_files_than_a_handler_opens_at_a_time(spool: Path, down: LocalIntake) -> None:
+    """However many dead processes there are, it ends when the files of all of them are delivered."""
+    first = leave(spool, down.url, end="returns")
+    for number in range(29):
+        shutil.copy(first, first.with_name(f"{first.name.partition('-')[0]}-1-{number:08x}.spool"))
+    down.start()
+    ended = drain(spool)
+
+    assert (0, "90 of 90 events delivered") == (ended.code, ended.out[:25]), ended
+    assert 90 == len(messages(down))
+    assert [] == list(spool.glob("*.spool"))
 
 
 def test_drain_keeps_to_the_destination_of_the_environment(spool: Path, down: LocalIntake) -> None:

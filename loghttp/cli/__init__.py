@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from loghttp.cli.demo import demo
+from loghttp.cli.spool import spool
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,3 +22,4 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(spool)
