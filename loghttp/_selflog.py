@@ -9,13 +9,13 @@ deliver these lines (they would feed themselves).
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 from loghttp._stats import DROP_REASONS, Books
@@ -28,7 +28,6 @@ _logger = logging.getLogger(LOGGER_NAME)
 _logger.addHandler(logging.NullHandler())
 
 _own_threads: set[int] = set()
-_collecting: set[int] = set()  # those of them on which Python is collecting garbage at the moment
 
 
 class own_thread:  # noqa: N801  a context manager reads as a word
@@ -43,22 +42,24 @@ class own_thread:  # noqa: N801  a context manager reads as a word
     def __enter__(self) -> None:
         self._nested = threading.get_ident() in _own_threads
         _own_threads.add(threading.get_ident())
-        if _note_collection not in gc.callbacks:
-            gc.callbacks.append(_note_collection)
 
     def __exit__(self, *_: object) -> None:
         if not self._nested:
             _own_threads.discard(threading.get_ident())
 
 
-def _note_collection(phase: str, _info: object) -> None:
-    if (ident := threading.get_ident()) in _own_threads:
-        (_collecting.add if phase == "start" else _collecting.discard)(ident)
-
-
 def is_own(record: logging.LogRecord, _ident: Callable[[], int] = threading.get_ident) -> bool:
     """Is this a record of loghttp's own doing? Cheap, lock-free: the first question of every `handle()`."""
-    return (_ident() in _own_threads and _ident() not in _collecting) or record.name == LOGGER_NAME
+    return (_ident() in _own_threads and not _in_finalizer()) or record.name == LOGGER_NAME
+
+
+def _in_finalizer() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def on_own_thread() -> bool:
@@ -68,7 +69,6 @@ def on_own_thread() -> bool:
 def forget_parent() -> None:
     """After a fork: the parent's threads do not exist here, and its losses are its own to tell."""
     _own_threads.clear()
-    _collecting.clear()
     if (epilogue := sys.__dict__.pop("_loghttp_epilogue", None)) is not None:
         epilogue.lost.clear()
 

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,6 @@ from loghttp._spool_file import DAMAGED, SUFFIX, NewerSchema, NotOurs, SpoolFile
 from loghttp._stats import Books
 
 _OPEN_MOST: Final = 8  # adopted files at a time: each takes four of the program's descriptors
-_STALE: Final = 60.0  # seconds; a younger lock's owner may be about to make its file
 _DISK_ERRORS: Final = (sqlite3.Error, OSError)
 
 
@@ -63,8 +61,11 @@ class Spool:
     def make(self) -> None:
         """A new file of our own; None where the disk does not let us."""
         try:
-            self.own = SpoolFile.make(self._folder, self._destination, fsync=self._fsync, url=self._url)
-        except (*_DISK_ERRORS, NotOurs) as error:
+            while self.own is None:
+                # Another process may sweep our lock away before we hold it: then with another name.
+                with contextlib.suppress(NotOurs):
+                    self.own = SpoolFile.make(self._folder, self._destination, fsync=self._fsync, url=self._url)
+        except _DISK_ERRORS as error:
             self.tell(error)
 
     def retire_own(self) -> None:
@@ -172,7 +173,7 @@ class Spool:
         """Remove locks without a file: their owners died between the making or removing of the two."""
         for lock in self._folder.glob(f"{self._destination}-*.lock"):
             path = lock.with_suffix(SUFFIX)
-            if not path.exists() and time.time() - _modified(lock) > _STALE:
+            if not path.exists():
                 with contextlib.suppress(NotOurs, OSError):
                     descriptor = own(path)
                     if not path.exists():

@@ -217,7 +217,7 @@ def test_logging_never_waits_for_the_disk(intake: LocalIntake, durable: Make, fo
         assert b"1\n" == locker.stdout.readline()
         began = time.monotonic()
         messages += log(handler, "late", 100)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 4.0
         assert 1 == handler.stats().spooled
         locker.communicate(b"\n")
     intake.heal()
@@ -721,7 +721,7 @@ def test_eight_workers(method: str, fault: dict[str, Any], intake: LocalIntake, 
     for books, slowest in said:
         sums.update({name: books[name] for name in ("accepted", "delivered", "pending")})
         assert {} == books["dropped"]
-        assert slowest < 1.0
+        assert slowest < 4.0  # SQLite waits 5 s for a lock
     assert {"accepted": 4_000, "delivered": 4_000, "pending": 0} == dict(sums)
     assert sorted(f"worker-{c} {n}" for c in range(8) for n in range(500)) == sorted(received(intake))
     assert [] == names(folder)
