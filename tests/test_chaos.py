@@ -18,7 +18,7 @@ PRODUCERS, RECORDS = 4, 400
 QUICK = {
     "flush_interval": 0.01,
     "retry_wait_max": 0.02,
-    "timeout": (1.0, 0.3),
+    "timeout": (5.0, 2.0),
     "batch_events": 40,
     "batch_bytes": 20_000,
 }
@@ -44,11 +44,14 @@ def misbehave(intake: LocalIntake, draw: random.Random, bad: set[int]) -> set[in
     def chance(share: float) -> Callable[[ReceivedRequest], bool]:
         return lambda request: draw.random() < share
 
-    def reply_lost(request: ReceivedRequest) -> bool:
-        if draw.random() < 0.08:
+    def reply_lost(share: float) -> Callable[[ReceivedRequest], bool]:
+        def rule(request: ReceivedRequest) -> bool:
+            if draw.random() >= share:
+                return False
             lost_replies.update(numbers(request.events))
             return True
-        return False
+
+        return rule
 
     intake.fail_when(chance(0.04), status=503)
     intake.fail_when(chance(0.03), status=429, headers={"Retry-After": "0"})
@@ -56,9 +59,9 @@ def misbehave(intake: LocalIntake, draw: random.Random, bad: set[int]) -> set[in
     intake.fail_when(chance(0.03), status=302, headers={"Location": "http://127.0.0.1:9/"})
     intake.fail_when(chance(0.04), connection="close")
     intake.fail_when(chance(0.04), connection="reset")
-    intake.fail_when(reply_lost, connection="reset", take=True)
-    intake.fail_when(reply_lost, connection="half", take=True)
-    intake.fail_when(reply_lost, delay=0.6, take=True)  # longer than the read time-out
+    intake.fail_when(reply_lost(0.08), connection="reset", take=True)
+    intake.fail_when(reply_lost(0.08), connection="half", take=True)
+    intake.fail_when(reply_lost(0.01), delay=2.5, take=True)  # longer than the read time-out
     intake.fail_when(lambda request: len(request.events) > 25, status=413)
     intake.fail_when(lambda request: not bad.isdisjoint(numbers(request.events)), status=400, body="bad event")
     return lost_replies

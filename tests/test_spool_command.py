@@ -19,7 +19,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,7 +244,7 @@ def test_json_says_the_same_for_programs(spool: Path) -> None:
     document = as_json(spool)
 
     [file] = document["files"]
-    with sqlite3.connect(dead) as db:
+    with closing(sqlite3.connect(dead)) as db, db:
         [(count, size, oldest)] = db.execute("SELECT count(*), sum(length(body)), min(created) FROM events")
     db.close()
     assert (dead.name, "dead", "readable") == (file["file"], file["owner"], file["state"])
@@ -332,7 +332,7 @@ def test_an_adopted_file_is_its_adopters(spool: Path, down: LocalIntake) -> None
 def test_what_cannot_be_read_is_shown_for_what_it_is(spool: Path) -> None:
     """A file of a newer schema, one set aside and one of garbage are told apart; only the last is a problem."""
     newer = leave(spool, end="returns")
-    with sqlite3.connect(newer) as db:
+    with closing(sqlite3.connect(newer)) as db, db:
         db.execute("PRAGMA user_version = 99")
     db.close()
     (spool / "0123456789abcdef-1-00000001.spool.damaged").write_bytes(b"x" * 1_500)
