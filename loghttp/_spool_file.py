@@ -32,8 +32,7 @@ from loghttp._batch import Event
 
 SCHEMA_VERSION: Final = 1
 SUFFIX: Final = ".spool"
-ROW_COST: Final = 30
-"""Bytes that a row occupies besides its body."""
+ROW_COST: Final = 30  # bytes that a row occupies besides its body
 DEAD_LETTERS: Final = 10_000
 DEAD_LETTER_BYTES: Final = 16 * 1024 * 1024
 """Refused events kept, and the bytes of their bodies; older ones give way."""
@@ -108,6 +107,8 @@ class SpoolFile:
                 self.first = self._first_id()
                 """The id of the oldest row; where there is none, one more than the last."""
         except BaseException:
+            if "_db" in vars(self):  # it could be opened, and not be read
+                self._db.close()
             os.close(self._lock_fd)
             raise
 
