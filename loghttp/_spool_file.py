@@ -86,12 +86,7 @@ class SpoolFile:
     """A spool file that this process owns; its methods may be called from any thread."""
 
     def __init__(self, path: Path, *, fsync: bool = False, url: str = "", made: bool = True) -> None:
-        """Open, or make, the file at `path`.
-
-        Raises:
-            NotOurs: its owner is alive.
-            NewerSchema: a later version wrote it.
-        """
+        """Open, or make, the file at `path`. Raises `NotOurs` or `NewerSchema` besides."""
         self.path = path
         self._done = 0
         self._lock_fd = own(path)
