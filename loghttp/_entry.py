@@ -64,10 +64,6 @@ class Reader:
         self._with_sequence = "sequence" in attributes
         self._redact = frozenset(name.lower() for name in redact)
 
-    @property
-    def redact(self) -> frozenset[str]:
-        return self._redact
-
     def read(self, record: Captured) -> Entry:
         """Raises what the user's formatter raises, and nothing else."""
         values = record.__dict__
