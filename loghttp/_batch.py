@@ -5,6 +5,7 @@ Rule: both are values that never change; a batch that must become smaller become
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -27,6 +28,11 @@ class Event(NamedTuple):
     def cost(self) -> int:
         """Bytes it is taken to occupy in memory."""
         return EVENT_COST + len(self.body)
+
+
+def cost(events: Sequence[Event]) -> int:
+    """Bytes that they are taken to occupy in memory."""
+    return EVENT_COST * len(events) + sum([len(event.body) for event in events])
 
 
 @dataclass(frozen=True, slots=True)

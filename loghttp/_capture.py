@@ -1,57 +1,38 @@
 """Takes a record as it is at the moment of logging, so that what was logged is what is sent.
 
 Rule: runs on the program's thread, so it does as little as it can: one shallow copy of the record's
-attributes, and a deep copy only of what could still change. It never raises and never alters the record,
-which other handlers see too. No JSON, no I/O.
+attributes, the message formatted, and a deep copy only of what could still change. It never raises and never
+alters the record, which other handlers see too. No JSON, no I/O.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import numbers
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import date, datetime, timedelta
-from datetime import time as time_of_day
-from decimal import Decimal
-from enum import Enum
-from fractions import Fraction
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from time import time
 from traceback import TracebackException
-from types import NoneType
 from typing import Any, Final
-from uuid import UUID
+
+from loghttp._freeze import ATOMS, ITEM_COST, Mark, freeze, safe_text
 
 STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
 """The attributes that every LogRecord of this Python has; all others are extras."""
+
+_STANDARD_COUNT: Final = len(STANDARD)
 
 FORMATTED: Final = frozenset({"message", "asctime"})
 """Attributes that an earlier handler's formatter leaves on the record: neither standard nor extras."""
 
 _TIME: Final = frozenset({float, int})
-_NUMBERS: Final = frozenset({int, float, bool, complex, Decimal, Fraction})
-_TIMES: Final = frozenset({datetime, date, time_of_day, timedelta})
-ATOMS: Final = _NUMBERS | _TIMES | frozenset({str, bytes, NoneType, UUID})
-"""Types (not their subclasses) whose values never change: they are kept as they are."""
-
 RECORD_COST: Final = 1_100
 """Bytes that a waiting record keeps alive besides its texts (tracemalloc, CPython 3.11)."""
+PLAIN_COST: Final = 1_500
+"""The same for a plain record, its texts included: one number, so that many can be weighed by their count."""
+_PLAIN_TEXT: Final = 400  # characters
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
-_ITEM_COST: Final = 100  # the same for one item of an extra's container
-
 LATEST: Final = 253_402_300_799.0
 """Seconds since 1970 to the end of the year 9999: later than this is no time."""
-MAX_DEPTH: Final = 16
-MAX_ITEMS: Final = 1_000
-"""Items copied of one extra, all levels together: a logging call must not copy a database."""
-
-
-class Mark(str):
-    """Text that stands where a value could not be taken as it was, such as `<cycle>`."""
-
-    __slots__ = ()
 
 
 class Captured(logging.LogRecord):
@@ -60,7 +41,7 @@ class Captured(logging.LogRecord):
     What is loghttp's own is kept in slots, beside the record's attributes and not among them.
     """
 
-    __slots__ = ("exception", "extras", "formatter", "sequence", "size", "text", "when")
+    __slots__ = ("exception", "extras", "formatter", "plain", "sequence", "size", "text", "values")
 
     formatter: logging.Formatter | None
     """The handler's formatter when the record was logged."""
@@ -69,56 +50,81 @@ class Captured(logging.LogRecord):
     exception: TracebackException | None
     extras: Sequence[str]
     """Names of the attributes that are the program's own."""
-    when: float
-    """`created`, or now where somebody put something else there that is no time."""
+    values: Sequence[Any]
+    """Those of the extras when the record was logged; some may have been frozen since."""
     sequence: int
     """Given by the buffer that takes the record."""
     size: int
     """Bytes that this copy is taken to occupy while it waits."""
+    plain: bool
+    """Whether it is short, and has nothing but a message and atoms: most records. Its size is `PLAIN_COST`."""
+
+    @property
+    def when(self) -> float:
+        """`created`, or now where somebody put something else there that is no time."""
+        created = self.__dict__.get("created")
+        return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
+
+    def with_values(self, created: float, sequence: int, message: str, values: Sequence[Any]) -> Captured:
+        """As this plain record, but for these, of which `values` are those of its extras."""
+        other: Captured = object.__new__(Captured)
+        other.__dict__ = {**self.__dict__, "created": created, "msg": message}
+        other.__dict__.update(zip(self.extras, values, strict=True))
+        other.formatter, other.text, other.exception = None, None, None
+        other.extras, other.values, other.sequence = self.extras, tuple(values), sequence
+        other.plain, other.size = True, self.size
+        return other
 
 
-def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:
-    """A copy of `record` that later changes to its args, its extras or its exception do not reach."""
+def capture(
+    record: logging.LogRecord,
+    formatter: logging.Formatter | None = None,
+    text: str | None = None,
+    *,
+    keep_args: bool = True,
+) -> Captured:
+    """A copy of `record` that later changes to its args, its extras or its exception do not reach.
+
+    `keep_args`: somebody asks for the message's template and its args as they are, such as a formatter.
+    """
     captured: Captured = object.__new__(Captured)
     captured.__dict__ = attributes = record.__dict__.copy()
     captured.formatter = formatter
     captured.text = text
     captured.exception = None
-    when = attributes["created"]
-    captured.when = float(when) if type(when) in _TIME and 0 <= when <= LATEST else time()
-    size = RECORD_COST if text is None else RECORD_COST + len(text)
-
-    message = attributes["msg"]
-    if type(message) is str and type(record) is logging.LogRecord:
-        size += len(message)
-        if attributes["args"]:
-            arguments = _size_if_lasting(attributes["args"])
-            size += _format_now(record, attributes) if arguments is None else arguments
-    elif issubclass(type(message), dict):  # not isinstance, which asks the object
-        attributes["msg"], cost = freeze(message)
-        size += cost
+    message, plain = attributes["msg"], not keep_args
+    if type(message) is not str or type(record) is not logging.LogRecord:
+        size, plain = _freeze_message(record, attributes), False
+    elif keep_args:
+        size = len(message) + _freeze_args(record, attributes)
     else:
-        size += _format_now(record, attributes)
+        if args := attributes["args"]:
+            try:
+                attributes["msg"] = message = message % args
+                attributes["args"] = None
+            except Exception:  # noqa: BLE001  they do not fit, or any object's __str__ raised
+                _format_now(record, attributes)
+                plain = False
+        size = len(message)
 
-    captured.extras = extras = _extras(attributes)
-    for name in extras:
-        value = attributes[name]
-        kind = type(value)
-        if kind is str:
-            size += len(value)
-        elif kind in ATOMS:
-            size += value.__sizeof__()
-        else:
-            attributes[name], cost = freeze(value)
-            size += cost
-    if attributes["exc_info"]:
-        captured.exception, cost = _snapshot(attributes["exc_info"])
-        attributes["exc_info"] = None  # frames, and every local variable in them, are let go
-        size += cost
-    for name in ("exc_text", "stack_info"):
-        if isinstance(attributes.get(name), str):
-            size += len(attributes[name])
-    captured.size = RECORD_COST + _COPIES * (size - RECORD_COST)
+    if len(attributes) == _STANDARD_COUNT and next(reversed(attributes)) in STANDARD:
+        captured.extras = captured.values = ()
+    else:
+        captured.extras, captured.values = _extras(attributes)
+        for value in captured.values:
+            kind = type(value)
+            if kind is str:
+                size += len(value)
+            elif kind in ATOMS:
+                size += value.__sizeof__()
+            else:
+                size, plain = size + _freeze_extras(captured.extras, attributes), False
+                break
+
+    if attributes["exc_info"] or attributes.get("exc_text") or attributes.get("stack_info"):
+        size, plain = size + _freeze_exception(captured, attributes), False
+    captured.plain = plain = plain and size <= _PLAIN_TEXT
+    captured.size = PLAIN_COST if plain else RECORD_COST + _COPIES * (size + len(text or ""))
     return captured
 
 
@@ -130,34 +136,22 @@ def message_of(record: logging.LogRecord) -> str:
         return Mark(f"{safe_text(record.msg)} <args {safe_text(record.args)} do not fit: {safe_text(error)}>")
 
 
-def safe_text(value: object) -> str:
-    """`str(value)`, or a mark where that raises."""
-    try:
-        return str.__str__(str(value))  # a subclass of str is let go: its methods are the user's
-    except Exception as error:  # noqa: BLE001  any object's __str__ may run here
-        return Mark(f"<unprintable {type(value).__name__}: {type(error).__name__}>")
+def _freeze_message(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
+    """Whatever was logged in the place of a text; the bytes of what it became."""
+    if issubclass(type(attributes["msg"]), dict):  # not isinstance, which asks the object
+        attributes["msg"], size = freeze(attributes["msg"])
+        return size
+    return _format_now(record, attributes)
 
 
-def freeze(value: object) -> tuple[Any, int]:
-    """A private copy made of atoms, `Mark`s, dicts and lists; and the bytes it is taken to occupy."""
-    freezer = _Freezer()
-    return freezer.freeze(value, ()), freezer.size
-
-
-def _size_if_lasting(arguments: object) -> int | None:
-    """Bytes of the texts among a record's args if none of them can change, else None."""
-    if type(arguments) is not tuple:
-        return None  # a mapping: "%(name)s"
-    size = 0
-    for argument in arguments:
-        kind = type(argument)
-        if kind is str:
-            size += len(argument)
-        elif kind in ATOMS:
-            size += argument.__sizeof__()
-        else:
-            return None
-    return size
+def _freeze_args(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
+    """Format the message now, unless its args are atoms, which last; the bytes of their texts."""
+    args = attributes["args"]
+    if not args:
+        return 0
+    if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+        return sum(len(arg) if type(arg) is str else arg.__sizeof__() for arg in args)
+    return _format_now(record, attributes)
 
 
 def _format_now(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
@@ -166,20 +160,55 @@ def _format_now(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
     return len(message)
 
 
-def _extras(attributes: dict[str, Any]) -> Sequence[str]:
-    """The names of the extras.
+def _freeze_extras(names: Sequence[str], attributes: dict[str, Any]) -> int:
+    size = 0
+    for name in names:
+        attributes[name], cost = freeze(attributes[name])
+        size += cost
+    return size
 
-    `logging` adds them after the standard attributes, so they are found from the end; if their number is not
-    what is expected (a record factory may add its own first), all attributes are looked through.
-    """
-    names: list[str] = []
-    for name in reversed(attributes):
-        if name in STANDARD:
-            break
-        names.append(name)
-    if len(names) != len(attributes) - len(STANDARD):
-        names = [name for name in reversed(attributes) if name not in STANDARD]
-    return [name for name in reversed(names) if name not in FORMATTED] if names else ()
+
+_ValuesOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+_extras_at: dict[int, tuple[int, Sequence[str], _ValuesOf]] = {}
+"""By line number: how many attributes a record from there has, the names of its extras, and how to get them.
+
+They are nearly always the same, and to look through all attributes takes longer than all else here.
+"""
+_EXTRAS_AT_MOST: Final = 10_000
+
+
+def _extras(attributes: dict[str, Any]) -> tuple[Sequence[str], tuple[Any, ...]]:
+    """The names of the extras, and their values."""
+    line = attributes["lineno"]
+    try:
+        count, names, values_of = _extras_at[line]
+        if count == len(attributes):
+            return names, values_of(attributes)
+    except (KeyError, TypeError):  # not seen yet; or another file's line; or somebody put there what is no number
+        pass
+    names = tuple(name for name in attributes if name not in STANDARD and name not in FORMATTED)
+    values_of = _values_of(names)
+    if type(line) is int:
+        if len(_extras_at) >= _EXTRAS_AT_MOST:
+            _extras_at.clear()
+        _extras_at[line] = len(attributes), names, values_of
+    return names, values_of(attributes)
+
+
+def _values_of(names: Sequence[str]) -> _ValuesOf:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return (lambda attributes: (attributes[names[0]],)) if names else (lambda _: ())
+
+
+def _freeze_exception(captured: Captured, attributes: dict[str, Any]) -> int:
+    """Take the exception as text, and let it go with its frames and every local variable in them."""
+    size = 0
+    if attributes["exc_info"]:
+        captured.exception, size = _snapshot(attributes["exc_info"])
+        attributes["exc_info"] = None
+    texts = (attributes.get(name) for name in ("exc_text", "stack_info"))
+    return size + sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _snapshot(exc_info: Any) -> tuple[TracebackException | None, int]:
@@ -203,91 +232,7 @@ def _snapshot(exc_info: Any) -> tuple[TracebackException | None, int]:
         if isinstance(notes, list):
             part.__notes__ = notes = list(notes)  # it was the exception's own, which may grow
             size += sum(len(note) for note in notes if isinstance(note, str))
-        size += RECORD_COST + len(str(part)) + _ITEM_COST * len(part.stack)
+        size += RECORD_COST + len(str(part)) + ITEM_COST * len(part.stack)
         chained = [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
         waiting += [other for other in chained if other is not None]
     return snapshot, size
-
-
-class _Freezer:
-    """One deep copy: bounded in depth and number, indifferent to cycles and to what raises."""
-
-    __slots__ = ("_left", "size")
-
-    def __init__(self) -> None:
-        self._left = MAX_ITEMS
-        self.size = 0
-
-    def freeze(self, value: Any, above: tuple[int, ...]) -> Any:
-        """`above`: the ids of the containers around `value`, by which a cycle is known."""
-        self.size += _ITEM_COST
-        kind = type(value)
-        if kind is str:
-            self.size += len(value)
-            return value
-        if kind in ATOMS:
-            self.size += value.__sizeof__()
-            return value
-        try:
-            return self._freeze_other(value, above)
-        except Exception as error:  # noqa: BLE001  any method of the user's object may run here
-            return Mark(f"<unreadable {kind.__name__}: {type(error).__name__}>")
-
-    def _freeze_other(self, value: Any, above: tuple[int, ...]) -> Any:
-        if id(value) in above:
-            return Mark("<cycle>")
-        inside = (*above, id(value))
-        if isinstance(value, Enum):
-            return self.freeze(value.value, inside)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-            return self._freeze_mapping(fields, len(dataclasses.fields(value)), inside)
-        if isinstance(value, Mapping):
-            return self._freeze_mapping(value.items(), len(value), inside)
-        if isinstance(value, (list, tuple, Set, deque)):
-            return self._freeze_items(value, len(value), inside)
-        if isinstance(value, (bytearray, memoryview)):
-            self.size += len(value)
-            return bytes(value)
-        if isinstance(value, numbers.Integral):  # also NumPy's
-            return int(value)
-        if isinstance(value, numbers.Real):
-            return float(value)
-        text = _describe(value)
-        self.size += len(text)
-        return text
-
-    def _freeze_mapping(self, members: Iterable[tuple[Any, Any]], number: int, above: tuple[int, ...]) -> Any:
-        if len(above) > MAX_DEPTH:
-            return Mark(f"<{number} entries, too deep>")
-        copy: dict[str, Any] = {}
-        # A list first: another thread may be changing the mapping. Cut first: it may be a database.
-        for key, item in list(islice(members, max(0, self._left))):
-            self._left -= 1
-            name = key if type(key) is str else safe_text(key)
-            while name in copy:  # {1: "a", "1": "b"}: both are kept
-                name += "_"
-            self.size += len(name)
-            copy[name] = self.freeze(item, above)
-        if len(copy) < number:
-            copy["<more>"] = Mark(f"<{number - len(copy)} entries left out>")
-        return copy
-
-    def _freeze_items(self, items: Iterable[Any], number: int, above: tuple[int, ...]) -> Any:
-        if len(above) > MAX_DEPTH:
-            return Mark(f"<{number} items, too deep>")
-        copy: list[Any] = []
-        for item in list(islice(items, max(0, self._left))):
-            self._left -= 1
-            copy.append(self.freeze(item, above))
-        if len(copy) < number:
-            copy.append(Mark(f"<{number - len(copy)} items left out>"))
-        return copy
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {safe_text(value)}"
-    return safe_text(value)

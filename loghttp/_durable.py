@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from loghttp._batch import Event
+from loghttp._batch import Event, cost
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
@@ -25,8 +25,6 @@ from loghttp._stats import Books, DropReason
 _LOOK_EVERY: Final = 10.0
 """Seconds between two looks for files of dead processes, and between two tries to use a disk that failed."""
 _STILL_THERE_EVERY: Final = 1.0  # seconds between two looks whether our own file was removed under us
-
-_Entry = tuple[Event, int]  # an event, and the bytes of the record that it was
 
 
 class DurableBuffer(Buffer):
@@ -41,7 +39,6 @@ class DurableBuffer(Buffer):
         self._spool = spool
         # What is in hand cannot give way to newer events: so it is a fraction of a small spool.
         self._batch_bytes = min(options.batch_bytes, max(1, options.spool_bytes // 8))
-        self._uncommitted: list[_Entry] = []  # L
         self._try_again_at = float("-inf")  # L
         self._seen_at = float("-inf")  # L
         self._looked_at = float("-inf")  # C
@@ -59,38 +56,33 @@ class DurableBuffer(Buffer):
     def has_backlog(self) -> bool:
         return self._spool.has_backlog()
 
-    def put_event(self, event: Event, size: int, *, urgent: bool = False) -> None:
-        self._uncommitted.append((event, size))
+    def _keep(self, events: Sequence[Event], urgent: bool) -> None:
+        """Write them to disk; where that fails, keep them in memory."""
         self._outbox.urgent = self._outbox.urgent or urgent
-
-    def pass_marker(self, marker: Marker) -> None:
-        self.commit()
-        marker.behind = [(file, file.last) for file in self._spool.files()]
-        super().pass_marker(marker)
-
-    def commit(self) -> None:
-        """Write what came since the last commit; where that fails, keep it in memory."""
-        entries, self._uncommitted = deque(self._uncommitted), []
-        while entries and not self._abandoned:
+        left = deque(events)
+        while left and not self._abandoned:
             try:
-                self._commit_some(entries)
+                self._commit_some(left)
             except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
                 self._degrade(error)
             if self._spool.own is None:
-                for event, size in entries:
-                    super().put_event(event, size, urgent=self._outbox.urgent)
+                super()._keep(left, urgent)
                 return
 
-    def _commit_some(self, entries: deque[_Entry]) -> None:
-        """Commit the oldest of `entries`: all, or as many as leave room for others in a small spool."""
+    def _pass(self, marker: Marker) -> None:
+        marker.behind = [(file, file.last) for file in self._spool.files()]
+        super()._pass(marker)
+
+    def _commit_some(self, events: deque[Event]) -> None:
+        """Commit the oldest of `events`: all, or as many as leave room for others in a small spool."""
         self._make_usable()
         own, most = self._spool.own, self._options.spool_bytes
         if own is None:
             return
-        some: list[_Entry] = []
-        while entries and (not some or _bytes_of(some) + len(entries[0][0].body) <= most // 4):
-            some.append(entries.popleft())
-            if len(some[-1][0].body) > most:
+        some: list[Event] = []
+        while events and (not some or _bytes_of(some) + len(events[0].body) <= most // 4):
+            some.append(events.popleft())
+            if len(some[-1].body) > most:
                 self._give_way(some.pop(), "too_large")
         try:
             while some and not self._make_space(_bytes_of(some)):
@@ -98,20 +90,20 @@ class DurableBuffer(Buffer):
             if some:
                 self._append(own, some)
         except BaseException:
-            entries.extendleft(reversed(some))
+            events.extendleft(reversed(some))
             raise
 
-    def _append(self, own: SpoolFile, entries: list[_Entry]) -> None:
+    def _append(self, own: SpoolFile, events: list[Event]) -> None:
         if not own.count:
             self._own_since = self._clock()
-        count, size = len(entries), sum(size for _, size in entries)
+        count, size = len(events), cost(events)
         self._hold(-count, -size)  # before it is done: who abandons meanwhile must not count them as well
         try:
-            own.append([event for event, _ in entries])
+            own.append(events)
         except BaseException:
             self._hold(count, size)
             if self._abandoned:  # meanwhile; then they were not counted with the others
-                self._books.drop("shutdown", count, entries[0][0].created, entries[-1][0].created)
+                self._books.drop("shutdown", count, events[0].created, events[-1].created)
             raise
         with self._lock:
             self._books.spooled += count
@@ -122,6 +114,7 @@ class DurableBuffer(Buffer):
         with self._lock:
             self._held += count
             self._held_bytes += size
+            self._measure_room()
 
     def _make_usable(self) -> None:
         """Have a file of our own: made anew where it was lost, or could not be made before."""
@@ -151,13 +144,12 @@ class DurableBuffer(Buffer):
             time.sleep(0.02)  # the courier makes room, or gives up by the deadline
         return True
 
-    def _give_way(self, entry: _Entry, reason: DropReason) -> None:
-        event, size = entry
+    def _give_way(self, event: Event, reason: DropReason) -> None:
         with self._lock:
             if not self._abandoned:
                 self._books.drop(reason, 1, event.created, event.created)
                 self._held -= 1
-                self._held_bytes -= size
+                self._held_bytes -= event.cost
                 self._freed()
 
     def _drop_oldest(self, need: int) -> bool:
@@ -183,7 +175,7 @@ class DurableBuffer(Buffer):
                     self._courier_bell.awaited, self._source = False, None
                     self._taken = memory = self._outbox.take_batch()
                     self._in_hand = len(memory)
-                    self._in_hand_bytes = sum(event.cost for event in memory)
+                    self._in_hand_bytes = cost(memory)
                     return memory
             events, spool_wait = self._take_from_spool()
             if events:
@@ -309,5 +301,5 @@ class DurableBuffer(Buffer):
             self._books.spooled -= count
 
 
-def _bytes_of(entries: list[_Entry]) -> int:
-    return sum(len(event.body) + ROW_COST for event, _ in entries)
+def _bytes_of(events: list[Event]) -> int:
+    return sum(len(event.body) + ROW_COST for event in events)

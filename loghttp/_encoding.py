@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
+from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any, Final
 
-from loghttp._capture import Mark, safe_text
+from loghttp._freeze import Mark, safe_text
 
 REDACTED: Final = "[redacted]"
 EMPTY: Final = "(empty message)"
 """Stands for a message without text, which strict servers refuse."""
 
-_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1  # what every server's signed 64 bit holds
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1  # what every server's signed 64 bit holds
 
 Dumps = Callable[[Any], bytes]
 
@@ -49,6 +50,18 @@ dumps: Final = _fastest_dumps()
 dumps_large: Final = _json_dumps()
 """The same for documents with a long text, of which orjson would hold seven times the length for a moment."""
 
+
+def _atom_dumps() -> tuple[Callable[[str], bytes], Callable[[float], bytes]]:
+    try:
+        import orjson  # noqa: PLC0415  the `fast` extra
+    except ImportError:
+        return lambda value: encode_basestring(value).encode(), lambda value: repr(value).encode()
+    return orjson.dumps, orjson.dumps
+
+
+dumps_text, dumps_number = _atom_dumps()
+"""The same for one text, or one finite number within 64 bits. Raise ValueError for a lone surrogate."""
+
 LARGE: Final = 65_536  # characters
 
 
@@ -68,14 +81,14 @@ def text(value: str, name: str, notes: list[str]) -> str:
 
 
 def scalar(value: Any, name: str, notes: list[str]) -> str | int | float | bool | None:
-    """One atom (see `_capture.ATOMS`) as a JSON scalar; numbers that JSON cannot carry become text."""
+    """One atom (see `_freeze.ATOMS`) as a JSON scalar; numbers that JSON cannot carry become text."""
     kind = type(value)
     if kind is str:
         return text(value, name, notes)
     if kind is bool or value is None:
         return value  # type: ignore[no-any-return]
     if kind is int:
-        if _INT_MIN <= value <= _INT_MAX:
+        if INT_MIN <= value <= INT_MAX:
             return value  # type: ignore[no-any-return]
         notes.append(name)
         return _big_int(value)

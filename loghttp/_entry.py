@@ -11,13 +11,15 @@ import logging
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from traceback import TracebackException
 from typing import Any, Final
 
 from pythonjsonlogger.core import BaseJsonFormatter
 
-from loghttp._capture import ATOMS, STANDARD, Captured, Mark, freeze, message_of, safe_text
+from loghttp._capture import STANDARD, Captured, message_of
 from loghttp._encoding import EMPTY, LARGE, dumps, nest, scalar, text
+from loghttp._freeze import ATOMS, Mark, freeze, safe_text
 
 DEFAULT_ATTRIBUTES: Final = ("level", "logger", "module", "function", "line", "process", "thread", "sequence")
 """Record attributes that become fields when nothing else is said."""
@@ -31,6 +33,9 @@ _SOURCES: Final = {
 }
 """Short names for record attributes; any other name is taken as `LogRecord`'s own."""
 
+_VARYING: Final = frozenset({"msg", "args", "created", "msecs", "relativeCreated"})
+"""Attributes that are another's in each record."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -43,7 +48,7 @@ class Entry:
     attributes: dict[str, Any] = field(default_factory=dict)
     """The chosen record attributes, and `exc_type` and `exc_message` where there was an exception."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """What the program passed as `extra=`, or logged as a dict; dicts and lists kept (see `_capture.freeze`)."""
+    """What the program passed as `extra=`, or logged as a dict; dicts and lists kept (see `_freeze.freeze`)."""
     traceback: str = ""
     stack: str = ""
     text: str | None = None
@@ -62,6 +67,11 @@ class Reader:
     def __init__(self, attributes: Sequence[str], redact: Collection[str] = ()) -> None:
         self._sources = tuple((name, _SOURCES.get(name, name)) for name in attributes if name != "sequence")
         self._with_sequence = "sequence" in attributes
+        sources = {source for _, source in self._sources if source in STANDARD}
+        self.keep_args = not sources.isdisjoint(("msg", "args"))
+        """Whether the message's template or its args are asked for."""
+        self.site_of = None if _VARYING & sources else itemgetter("levelname", "name", *sources)
+        """Gets what records of one call site, level and thread have in common; None: nothing."""
         self._redact = frozenset(name.lower() for name in redact)
 
     def read(self, record: Captured) -> Entry:
@@ -69,7 +79,7 @@ class Reader:
         values = record.__dict__
         notes: list[str] = []
         entry = Entry(record.when, "", large=record.size > LARGE, notes=notes)
-        if record.when != values["created"]:
+        if record.when != values.get("created"):
             notes.append("time")
         entry.attributes = self._attributes(record, notes)
         for key in record.extras:

@@ -38,9 +38,9 @@ class HTTPHandler(logging.Handler):
     """What both handlers are: a `logging.Handler` in front of a line to one intake."""
 
     def __init__(self, intake: Intake, reader: Reader, options: Delivery, level: int | str) -> None:
-        super().__init__(checked_level("level", level))
         self._intake = intake
         self._reader = reader
+        super().__init__(checked_level("level", level))
         self._options = options
         self._flushed_in_vain = float("-inf")
         self._let_go = weakref.finalize(self, int)
@@ -95,6 +95,7 @@ class HTTPHandler(logging.Handler):
         self._formatter = formatter
         # A user's own subclass may read request context (Flask's documented RequestFormatter does), which
         # exists on the calling thread only; the well-known classes read nothing but the record.
+        self._keep_args = formatter is not None or self._reader.keep_args
         known = formatter is None or type(formatter) is logging.Formatter
         self._formats_here = not (known or type(formatter).__module__.startswith("pythonjsonlogger."))
 
@@ -119,7 +120,7 @@ class HTTPHandler(logging.Handler):
         try:
             formatter = self._formatter
             text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
-            captured = capture(record, formatter, text)
+            captured = capture(record, formatter, text, keep_args=self._keep_args)
         except Exception:  # noqa: BLE001  a user's formatter, or a LogRecord that lacks what all have
             self._lose(record)
             return

@@ -12,19 +12,15 @@ import logging.handlers
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
 
 from loghttp._batch import Event
 from loghttp._capture import Captured
 from loghttp._entry import Entry, Reader
-from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
+from loghttp._template import Templates
 from loghttp._worker import Worker
 from loghttp.intakes import Intake
-
-_BURST: Final = 100
-"""Most records between two commits of the spool."""
 
 HandleError = Callable[[logging.LogRecord], None]
 
@@ -52,6 +48,7 @@ class Listener(Worker, logging.handlers.QueueListener):
         self._buffer = buffer
         self._reader = reader
         self._intake = intake
+        self._templates = Templates(reader, intake)
         self._selflog = selflog
         self._flush_level = flush_level
         self._handle_error = handle_error
@@ -59,41 +56,44 @@ class Listener(Worker, logging.handlers.QueueListener):
     def run(self) -> None:
         with own_thread():
             self._buffer.open()
-            while self._buffer.wait_for_records():
+            while (records := self._buffer.take_records()) is not None:
                 try:
-                    self._take_burst()
-                    self._buffer.commit()
+                    self._put(records)
                     self._selflog.lost()
                 except BaseException:  # noqa: BLE001  whatever it was, this thread lives
-                    self._selflog.broke("a burst of records could not be handled")
+                    self._selflog.broke("records could not be handled")
+                self._buffer.pass_markers()
 
-    def _take_burst(self) -> None:
-        for _ in range(_BURST):
-            item = self._buffer.take_record()
-            if item is None:
-                return
-            if isinstance(item, Marker):
-                self._buffer.pass_marker(item)
-            else:
-                self.handle(item)
+    def _put(self, records: list[Captured]) -> None:
+        events: list[Event] = []
+        size, urgent, now = 0, False, time.monotonic()
+        records.reverse()
+        while records:  # taken off one by one, so that a large one is let go as soon as it is encoded
+            record = records.pop()
+            event = self._templates.encode(record, now) if record.plain else None
+            if event is None and (event := self._encode(record, now)) is None:
+                continue
+            events.append(event)
+            size += record.size
+            level = record.__dict__.get("levelno")
+            urgent = urgent or (isinstance(level, int) and level >= self._flush_level)
+        self._buffer.put_events(events, size, urgent=urgent)
 
-    def handle(self, record: Captured) -> None:  # type: ignore[override]  # nothing else is in the buffer
-        """Encode one record and pass it on; one that cannot be encoded is entered as lost."""
+    def _encode(self, record: Captured, now: float) -> Event | None:
+        """The event that a record becomes; one that cannot be encoded is entered as lost."""
         try:
             entry = self._reader.read(record)
         except BaseException:  # noqa: BLE001  a user's formatter raised: as logging does
             self._buffer.lose(record)
             with suppress(Exception):
                 self._handle_error(record)
-            return
+            return None
         try:
-            event = Event(self._intake.shape(entry), entry.created, time.monotonic())
+            return Event(self._intake.shape(entry), entry.created, now)
         except BaseException:  # noqa: BLE001  whatever it was, this thread lives
             self._buffer.lose(record)
             self._selflog.broke("a record could not be encoded")
-            return
-        level = record.__dict__.get("levelno")
-        self._buffer.put_event(event, record.size, urgent=isinstance(level, int) and level >= self._flush_level)
+            return None
 
 
 def notice(text: str, intake: Intake) -> Event:

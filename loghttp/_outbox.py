@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from loghttp._batch import Event
 
@@ -46,10 +46,10 @@ class Outbox:
     def __iter__(self) -> Iterator[Event | Marker]:
         return iter(self._items)
 
-    def put(self, event: Event) -> None:
-        self._items.append(event)
-        self._count += 1
-        self._bytes += len(event.body)
+    def put(self, events: Sequence[Event]) -> None:
+        self._items.extend(events)
+        self._count += len(events)
+        self._bytes += sum([len(event.body) for event in events])
 
     def put_marker(self, marker: Marker) -> None:
         self._items.append(marker)
@@ -65,14 +65,15 @@ class Outbox:
 
     def take_batch(self) -> list[Event]:
         """The oldest events, as many as one request may carry, but none from behind a marker."""
-        events: list[Event] = []
-        size = 0
-        while self._items and len(events) < self._batch_events and isinstance(event := self._items[0], Event):
-            if events and size + len(event.body) > self._batch_bytes:
-                break
-            size += len(event.body)
-            events.append(event)
-            self._items.popleft()
+        items = self._items
+        count = min(self._batch_events, self._count)
+        if len(items) > self._count:  # there are markers
+            count = min(count, next(at for at, item in enumerate(items) if isinstance(item, Marker)))
+        events: list[Any] = [items.popleft() for _ in range(count)]
+        size = sum([len(event.body) for event in events])
+        while size > self._batch_bytes and len(events) > 1:
+            items.appendleft(events.pop())
+            size -= len(items[0].body)  # type: ignore[union-attr]  # no marker
         self._count -= len(events)
         self._bytes -= size
         self.urgent = self.urgent and self._count > 0
@@ -90,11 +91,13 @@ class Outbox:
         return None
 
     def take_oldest(self) -> Event | None:
-        event = pop_oldest(self._items)
-        if event is not None:
-            self._count -= 1
-            self._bytes -= len(event.body)
-        return event
+        for index, event in enumerate(self._items):
+            if isinstance(event, Event):
+                del self._items[index]
+                self._count -= 1
+                self._bytes -= len(event.body)
+                return event
+        return None
 
     def take_latest(self) -> Event | None:
         """The event that was put last, if no marker came after it."""
@@ -108,15 +111,3 @@ class Outbox:
     def clear(self) -> None:
         self._items.clear()
         self._count = self._bytes = 0
-
-
-_Item = TypeVar("_Item")
-
-
-def pop_oldest(items: deque[_Item | Marker]) -> _Item | None:
-    """Remove and return the first item that is no marker."""
-    for index, item in enumerate(items):
-        if not isinstance(item, Marker):
-            del items[index]
-            return item
-    return None

@@ -7,9 +7,10 @@ or as dropped with a reason; `pending` is what remains, so the sum holds at ever
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from types import MappingProxyType
@@ -122,8 +123,11 @@ class Books:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.accepted = 0
-        self.sequence = 0  # of records alone: what is adopted from a spool is accepted, too
+        self.accepted = 0  # without those that wait in `inboxes`
+        self.inboxes: list[Sized] = []
+        self.next_number = itertools.count(
+            1
+        ).__next__  # of records alone: what is adopted from a spool is accepted, too
         self.delivered = 0
         self.dropped: dict[DropReason, int] = {}
         self.requests = 0
@@ -148,7 +152,7 @@ class Books:
         """Enter a record that was lost before it reached the buffer: a filter or formatter raised, say."""
         with self.lock:
             self.accepted += 1
-            self.sequence += 1
+            self.next_number()
             self.drop(reason, 1, created, created)
 
     def deliver(self, count: int) -> None:
@@ -169,10 +173,11 @@ class Books:
     def stats(self) -> Stats:
         with self.lock:
             success = self.last_success
+            accepted = self.accepted + sum(map(len, self.inboxes))
             return Stats(
-                accepted=self.accepted,
+                accepted=accepted,
                 delivered=self.delivered,
-                pending=self.accepted - self.delivered - sum(self.dropped.values()),
+                pending=accepted - self.delivered - sum(self.dropped.values()),
                 spooled=self.spooled,
                 dropped=MappingProxyType({str(reason): count for reason, count in self.dropped.items()}),
                 requests=self.requests,

@@ -16,12 +16,14 @@ MOST_LINES = 320
 
 # Each room imports from the floors above its own in this table, never from its own floor or from one below.
 FLOORS = (
-    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_capture", "_logginglock"),
-    ("_checks", "_encoding", "_selflog"),
+    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_freeze", "_logginglock"),
+    ("_capture", "_checks", "_encoding", "_selflog"),
     ("_entry", "_options"),
     ("intakes",),
     ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_sender", "_spool_file"),
-    ("_queue", "_spool"),
+    ("_inbox", "_template"),
+    ("_stock", "_spool"),
+    ("_queue",),
     ("_durable",),
     ("_listener", "_courier"),
     ("_line",),
@@ -47,8 +49,8 @@ DOORS = {
 # What a pure room has no use for.
 WORLD = frozenset({"asyncio", "http", "multiprocessing", "os", "queue", "requests", "select", "signal", "socket"})
 WORLD |= frozenset({"sqlite3", "ssl", "subprocess", "threading", "time", "urllib3"})
-PURE = ("_errors", "_verdict", "_backoff", "_batch", "_capture", "_encoding", "intakes", "intakes.humio")
-PURE += ("intakes.sekoia",)
+PURE = ("_errors", "_verdict", "_backoff", "_batch", "_capture", "_encoding", "_freeze", "_template")
+PURE += ("intakes", "intakes.humio", "intakes.sekoia")
 # A record whose own time is none gets that of its capture; nothing is waited for there.
 ALLOWED = {"_capture": {"time"}}
 

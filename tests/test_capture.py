@@ -23,8 +23,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loghttp._capture import ATOMS, MAX_DEPTH, MAX_ITEMS, Captured, Mark, capture, freeze, message_of
+from loghttp._capture import Captured, capture, message_of
 from loghttp._entry import Entry, Reader
+from loghttp._freeze import ATOMS, MAX_DEPTH, MAX_ITEMS, Mark, freeze
 
 NAME = "shop.orders"
 

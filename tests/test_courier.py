@@ -127,8 +127,8 @@ class FakeBuffer(Buffer):
 
     def end(self) -> None:
         self.close()
-        while self.wait_for_records():
-            self.take_record()
+        while self.take_records() is not None:
+            pass
 
 
 class Scene:
@@ -158,9 +158,9 @@ class Scene:
         for body in bodies:
             captured = capture(logging.makeLogRecord({"msg": "", "created": created}))
             self.buffer.put(captured)
-            self.buffer.take_record()
+            self.buffer.take_records()
             self.clock.now += 2**-20  # events are born one after the other
-            self.buffer.put_event(Event(body, created, self.clock.now), captured.size)
+            self.buffer.put_events([Event(body, created, self.clock.now)], captured.size)
 
     def run(self) -> None:
         """Let the courier work until nothing is left; then the books must balance, with nothing held."""

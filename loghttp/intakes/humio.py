@@ -71,7 +71,7 @@ class Humio:
         if entry.notes:
             fields["loghttp_changed"] = joined(entry.notes)
         # `time` is in seconds, and a float always has its point: a bare integer could be read as milliseconds.
-        document = {"time": round(entry.created, 6), **self._members, "event": event, "fields": fields}
+        document = {"time": entry.created, **self._members, "event": event, "fields": fields}
         body = dumps_large(document) if entry.large else dumps(document)
         if len(body) > LIMITS.event_bytes:
             fields["loghttp_cut"] = True

@@ -1,0 +1,90 @@
+"""Where records wait for the listener.
+
+Rule: the program's threads append plain records without a lock, as long as there is `room`: under a lock, four
+threads that log wait six times as long for each other as for the work (`deque.append` is atomic by itself).
+Everything else here is called under the buffer's lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from loghttp._capture import PLAIN_COST, Captured
+from loghttp._outbox import Marker
+
+_LARGE = 65_536  # bytes; from there on records are taken one at a time, for each is there several times meanwhile
+
+
+class Inbox:
+    """Records in order, and the flushes that wait among them."""
+
+    def __init__(self) -> None:
+        self.records: deque[Captured] = deque()
+        self.room = 0
+        """How many records may wait here at present, if the others are plain. Set by the buffer."""
+        self.forsaken = False
+        """Nobody takes records from here any more."""
+        self._beyond = 0  # bytes of the records that are not plain, beyond `PLAIN_COST` each
+        self._taken = 0  # records that have ever left
+        self._markers: deque[tuple[int, Marker]] = deque()  # each with the number of records before it
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def bytes(self) -> int:
+        return len(self.records) * PLAIN_COST + self._beyond
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing for the listener to do."""
+        return not self.records and not self._markers
+
+    def put(self, record: Captured) -> None:
+        self._beyond += record.size - PLAIN_COST
+        self.records.append(record)
+
+    def put_marker(self, marker: Marker) -> None:
+        self._markers.append((self._taken + len(self.records), marker))
+
+    def take(self, most: int) -> list[Captured]:
+        """The oldest records, none from behind a marker."""
+        count = min(most, len(self.records))
+        if self._markers:
+            count = min(count, max(0, self._markers[0][0] - self._taken))
+        if self._beyond:
+            count = next((at for at in range(count) if self.records[at].size >= _LARGE), count) or min(count, 1)
+        records = [self.records.popleft() for _ in range(count)]
+        self._taken += count
+        self._beyond -= sum([record.size for record in records]) - count * PLAIN_COST
+        return records
+
+    def take_oldest(self) -> Captured:
+        record = self.records.popleft()
+        self._taken += 1
+        self._beyond -= record.size - PLAIN_COST
+        return record
+
+    def take_marker(self) -> Marker | None:
+        """The first marker, if all records that were before it have left."""
+        if self._markers and self._markers[0][0] <= self._taken:
+            return self._markers.popleft()[1]
+        return None
+
+    def recall(self, record: Captured) -> bool:
+        """Take back a record that was appended when nobody takes any more; False: somebody did after all."""
+        try:
+            self.records.remove(record)
+        except ValueError:
+            return False
+        return True
+
+    def forsake(self) -> tuple[list[Captured], list[Marker]]:
+        """All that is left; who appends after this has to `recall`."""
+        self.forsaken = True
+        records = []
+        while self.records:  # one by one: others append without a lock
+            records.append(self.take_oldest())
+        markers = [marker for _, marker in self._markers]
+        self._markers.clear()
+        return records, markers
