@@ -12,7 +12,6 @@ import copy
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -256,9 +255,8 @@ class Server:
     """A web example that serves on a free port, in a process group of its own."""
 
     def __init__(self, command: Sequence[str], cwd: Path, log: Path, intake: LocalIntake | None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self.reserved = ReservedPort()
+        port = self.reserved.number
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         with log.open("w") as output:
@@ -297,6 +295,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
+        self.reserved.release()
 
 
 class Servers(list[Server]):

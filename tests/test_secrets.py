@@ -22,11 +22,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import trustme
-from servers import DEADLINE, QUICK, Nginx, Port, Squid, Voice, clean_environment, listening, wait_until
+from servers import DEADLINE, QUICK, Nginx, Squid, Voice, clean_environment, listening, wait_until
 
 import loghttp
 from loghttp import ConfigurationError, HumioHECHandler, SekoiaHandler
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 # Characters that JSON and URLs write in another way: such as tokens in base64 have.
 TOKEN = 'h3c-t0k3n/+"=='
@@ -411,7 +412,7 @@ def test_process_in_trouble_with_its_intake(kind: Any, secret, fault: str, intak
 @both_handlers
 def test_process_without_an_intake(kind: Any, secret) -> None:
     """Connection refused, and the record lost at exit: told on stderr with its number, without the token."""
-    port = Port()
+    port = ReservedPort()
     output = run(kind, {"url": f"http://127.0.0.1:{port.number}"}, {})
     port.release()
     assert "1 record was lost at shutdown" in output
@@ -442,7 +443,7 @@ def test_process_in_trouble_with_its_proxy(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_process_with_a_dead_proxy(scheme: str) -> None:
     """The same with a proxy that nobody answers at."""
-    port = Port()
+    port = ReservedPort()
     proxy = f"http://somebody:{quote(PASSWORD, safe='')}@127.0.0.1:{port.number}"
     output = run(HumioHECHandler, {"url": f"{scheme}://localhost:9"}, {f"{scheme}_proxy": proxy})
     port.release()
