@@ -26,6 +26,7 @@ import pytest
 
 import loghttp
 from loghttp.testing import LocalIntake, ReceivedEvent
+from loghttp.testing._server import ReservedPort
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VARIABLES = ("HUMIO_URL", "HUMIO_INGEST_TOKEN", "SEKOIA_URL", "SEKOIA_INTAKE_KEY")

@@ -27,6 +27,7 @@ from servers import Nginx, Tinyproxy, clean_environment, listening
 import loghttp
 from loghttp import HumioHECHandler, SekoiaHandler
 from loghttp.testing import LocalIntake, ReceivedRequest
+from loghttp.testing._server import ReservedPort
 
 DEADLINE = 20.0  # seconds; what waits longer hangs
 
