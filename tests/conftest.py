@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,10 @@ import pytest
 
 import loghttp
 from loghttp.testing import LocalIntake
+
+# Where no byte code is kept, each of some hundred processes compiles loghttp anew, and each worker all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 Factory = Callable[..., Any]

@@ -27,6 +27,8 @@ class Ending:
     status: int = 0
     #: The last line on stderr where the program itself ends with a traceback.
     last_line: str = ""
+    #: Whether loghttp may have to import something while the interpreter goes down already.
+    imports_late: bool = False
 
 
 ENDINGS = {
@@ -45,11 +47,11 @@ ENDINGS = {
     "is_interrupted": Ending(status=-signal.SIGINT, last_line="KeyboardInterrupt"),
     "logs_in_atexit_before_loghttps": Ending(records=40),
     "logs_in_atexit_after_loghttps": Ending(records=40),
-    "logs_first_in_atexit_before_loghttps": Ending(records=30),
-    "logs_first_in_atexit_after_loghttps": Ending(records=30),
-    "is_made_in_atexit": Ending(records=30),
+    "logs_first_in_atexit_before_loghttps": Ending(records=30, imports_late=True),
+    "logs_first_in_atexit_after_loghttps": Ending(records=30, imports_late=True),
+    "is_made_in_atexit": Ending(records=30, imports_late=True),
     "has_a_thread_that_outlives_main": Ending(),
-    "has_a_thread_that_logs_first_after_main": Ending(records=30),
+    "has_a_thread_that_logs_first_after_main": Ending(records=30, imports_late=True),
     "has_a_thread_that_closes_after_main": Ending(records=30),
     "configures_twice": Ending(),
     "configures_twice_while_sending": Ending(),
@@ -81,7 +83,7 @@ def test_all_is_delivered_however_a_program_ends(way: str) -> None:
     ending = ENDINGS[way]
 
     with an_intake_that("is up") as intake:
-        ended = run("endings.py", way, intake=intake)
+        ended = run("endings.py", way, intake=intake, fresh=ending.imports_late or way in ("returns", "is_terminated"))
 
     assert (ending.status, "") == (ended.status, without_the_programs_own(ended, ending).stderr)
     assert records(ending) == messages(intake)
@@ -113,7 +115,7 @@ def test_a_program_ends_in_time_while_the_intake_is_down(way: str, state: State)
     ending = ENDINGS[way]
 
     with an_intake_that(state) as intake:
-        ended = run("endings.py", way, intake=intake, close_timeout=1.0)
+        ended = run("endings.py", way, intake=intake, close_timeout=1.0, fresh=ending.imports_late)
 
     assert (ending.status, ending.records) == (ended.status, without_the_programs_own(ended, ending).lost)
     assert [] == messages(intake)
@@ -153,7 +155,7 @@ def test_a_record_of_a_dying_object_is_delivered_or_told(way: str, count: int, s
     a traceback, or nothing at all.
     """
     with an_intake_that(state) as intake:
-        ended = run("endings.py", way, intake=intake, close_timeout=5.0 if state == "is up" else 1.0)
+        ended = run("endings.py", way, intake=intake, close_timeout=5.0 if state == "is up" else 1.0, fresh=True)
 
     delivered = messages(intake)
     assert 0 == ended.status
