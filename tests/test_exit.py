@@ -17,6 +17,8 @@ from processes import DOWN, STATES, Ended, State, an_intake_that, messages, numb
 from loghttp.testing import LocalIntake
 
 METHODS = ("fork", "spawn", "forkserver")
+#: How children of multiprocessing end, which is the same for each start method, and with which status.
+CHILDREN = {"returns": 0, "exits": 3, "raises": 1, "is_terminated": 143, "flushes_and_leaves": 4}
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,15 @@ def test_a_record_of_a_dying_object_is_delivered_or_told(way: str, count: int, s
 # ---- children of multiprocessing and concurrent.futures, which end by os._exit
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("way", "status"), [("returns", 0), ("exits", 3), ("raises", 1), ("is_terminated", 143), ("flushes_and_leaves", 4)]
+    ("way", "status", "method"),
+    [
+        *((way, status, "fork") for way, status in CHILDREN.items()),
+        ("returns", 0, "spawn"),
+        ("is_terminated", 143, "spawn"),
+        ("returns", 0, "forkserver"),
+        ("raises", 1, "forkserver"),
+    ],
 )
 def test_the_records_of_multiprocessing_children_arrive(method: str, way: str, status: int) -> None:
     """What children log arrives, though they end by os._exit, without atexit, and none of it arrives twice.

@@ -9,8 +9,6 @@ import base64
 import json
 import logging
 import os
-import subprocess
-import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import trustme
+from interpreters import Interpreter
 from servers import DEADLINE, QUICK, Nginx, Squid, Voice, clean_environment, listening, wait_until
 
 import loghttp
@@ -374,15 +373,14 @@ pprint.pprint(vars(handler))
 
 def run(kind: Any, options: dict[str, Any], environment: dict[str, str]) -> str:
     """What a process prints that has the secrets in its environment, from its first word to its last."""
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "always", "-c", PROGRAM, kind.__name__, json.dumps({**QUICK, **options})],
-        env={**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "SEKOIA_INTAKE_KEY": KEY, **environment},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
+    process = Interpreter(
+        ["-W", "always", "-c", PROGRAM, kind.__name__, json.dumps({**QUICK, **options})],
+        {**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "SEKOIA_INTAKE_KEY": KEY, **environment},
     )
-    return ended.stdout + ended.stderr
+    try:
+        return "".join(process.communicate(timeout=DEADLINE))
+    finally:
+        process.kill()
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
