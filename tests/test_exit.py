@@ -16,7 +16,6 @@ from processes import DOWN, STATES, Ended, State, an_intake_that, messages, numb
 
 from loghttp.testing import LocalIntake
 
-METHODS = ("fork", "spawn", "forkserver")
 #: How children of multiprocessing end, which is the same for each start method, and with which status.
 CHILDREN = {"returns": 0, "exits": 3, "raises": 1, "is_terminated": 143, "flushes_and_leaves": 4}
 
@@ -194,8 +193,9 @@ def test_the_records_of_multiprocessing_children_arrive(method: str, way: str, s
     assert way == "raises" or ended.stderr == ""
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("pool", ["pool", "executor"])
+@pytest.mark.parametrize(
+    ("pool", "method"), [("pool", "fork"), ("executor", "fork"), ("pool", "spawn"), ("executor", "forkserver")]
+)
 def test_the_records_of_pools_arrive(pool: str, method: str) -> None:
     """What the workers of multiprocessing.Pool and ProcessPoolExecutor log arrives once when the pool ends."""
     with an_intake_that("is up") as intake:

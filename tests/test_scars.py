@@ -22,7 +22,7 @@ import requests
 import trustme
 from conftest import Factory, make_record, wait_until
 from processes import DOWN, State, an_intake_that, messages, numbered, run
-from servers import Nginx, Tinyproxy, clean_environment, listening
+from servers import Nginx, Tinyproxy, listening
 
 import loghttp
 from loghttp import HumioHECHandler, SekoiaHandler
@@ -30,11 +30,6 @@ from loghttp.testing import LocalIntake, ReceivedRequest
 from loghttp.testing._server import ReservedPort
 
 DEADLINE = 20.0  # seconds; what waits longer hangs
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
 
 
 @pytest.fixture(params=[HumioHECHandler, SekoiaHandler], ids=["humio", "sekoia"])

@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import trustme
 from interpreters import Interpreter
-from servers import DEADLINE, QUICK, Nginx, Squid, Voice, clean_environment, listening, wait_until
+from servers import DEADLINE, QUICK, Nginx, Squid, Voice, listening, wait_until
 
 import loghttp
 from loghttp import ConfigurationError, HumioHECHandler, SekoiaHandler
@@ -51,11 +51,6 @@ def shown(text: str, *secrets: str) -> list[str]:
     return [
         secret for secret in secrets or (TOKEN, KEY, PASSWORD) for spelling in spellings(secret) if spelling in text
     ]
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
 
 
 @pytest.fixture
