@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from servers import Nginx, Voice, clean_environment, listening
 
 import loghttp
 from loghttp.testing import LocalIntake
 
+# Where no byte code is kept, each of some hundred processes compiles loghttp anew, and each worker all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 Factory = Callable[..., Any]
-
-_VARIABLES = ("HUMIO_URL", "HUMIO_INGEST_TOKEN", "SEKOIA_URL", "SEKOIA_INTAKE_KEY")
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer's shell holds does not decide about a test."""
-    for name in _VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    clean_environment(monkeypatch)
 
 
 @pytest.fixture
 def intake(local_intake: LocalIntake) -> LocalIntake:
     """A strict intake on loopback, new for each test."""
     return local_intake
+
+
+@pytest.fixture
+def voice(intake: LocalIntake) -> Iterator[Voice]:
+    """What loghttp says during a test, in which no secret may be."""
+    with listening() as voice:
+        yield voice
+    assert intake.token not in voice.text
+    assert intake.intake_key not in voice.text
+
+
+@pytest.fixture
+def nginx() -> Iterator[Nginx]:
+    """An nginx that is started by its first `serve`."""
+    with Nginx() as server:
+        yield server
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from interpreters import Interpreter
 
 import loghttp
 from loghttp.testing import LocalIntake
@@ -51,16 +52,21 @@ class Ended:
         return sum(int(match[1]) for match in found if match)
 
 
-def run(program: str, *arguments: str, intake: LocalIntake, close_timeout: float = 10.0, hang: float = HANG) -> Ended:
-    """Run `programs/<program>` to its end; its handlers find `intake` in their environment."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", str(PROGRAMS / program), *arguments],
-        env=_environment(intake) | {"CLOSE_TIMEOUT": str(close_timeout)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def run(
+    program: str,
+    *arguments: str,
+    intake: LocalIntake,
+    close_timeout: float = 10.0,
+    hang: float = HANG,
+    fresh: bool = False,
+) -> Ended:
+    """Run `programs/<program>` to its end; its handlers find `intake` in their environment.
+
+    `fresh`: by an interpreter that has imported nothing yet, where it matters what is there when it goes down.
+    """
+    command = ["-W", "ignore::DeprecationWarning", str(PROGRAMS / program), *arguments]
+    variables = environment(intake, CLOSE_TIMEOUT=str(close_timeout))
+    process = start_fresh(command, variables) if fresh else Interpreter(command, variables)
     try:
         stdout, stderr = process.communicate(timeout=hang)
     except subprocess.TimeoutExpired:
@@ -96,7 +102,21 @@ def numbered(label: str, count: int) -> list[str]:
     return [f"{label} {n}" for n in range(count)]
 
 
-def _environment(intake: LocalIntake) -> dict[str, str]:
+def start_fresh(command: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+    """A Python that starts from nothing, as a user's does."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def environment(intake: LocalIntake, **more: str) -> dict[str, str]:
+    """In which a program's handlers find `intake`."""
     return os.environ | {
         # The package that this test imports, be it the source or an installed wheel.
         "PYTHONPATH": str(Path(loghttp.__file__).parents[1]),
@@ -106,6 +126,7 @@ def _environment(intake: LocalIntake) -> dict[str, str]:
         "HUMIO_INGEST_TOKEN": intake.token,
         "SEKOIA_URL": intake.url,
         "SEKOIA_INTAKE_KEY": intake.intake_key,
+        **more,
     }
 
 

@@ -24,6 +24,7 @@ from urllib.parse import quote
 import pytest
 
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 DEADLINE = 15.0  # seconds that anything here may take, on a loaded machine
 
@@ -116,19 +117,6 @@ def listening() -> Iterator[Voice]:
 _Server = TypeVar("_Server", bound="Server")
 
 
-class Port:
-    """A free port of 127.0.0.1, kept until `release`: bound but not listening, so only SO_REUSEADDR gets it too."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.number: int = self._socket.getsockname()[1]
-
-    def release(self) -> None:
-        self._socket.close()
-
-
 def _program(name: str) -> str:
     """Where a program is; a normal user's PATH lacks the folders of servers."""
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
@@ -145,7 +133,7 @@ class Server:
 
     def __init__(self) -> None:
         self._path = _program(self.name)
-        self._reserved = Port()
+        self._reserved = ReservedPort()
         self.port = self._reserved.number
         self.directory = Path(tempfile.mkdtemp(prefix=f"loghttp-{self.name}-"))
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,7 +13,6 @@ import queue
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,7 +20,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import loghttp
+from interpreters import Interpreter
+from processes import environment
+
 from loghttp.testing import LocalIntake
 
 DEADLINE = 20.0  # seconds that anything here may take, on a loaded machine
@@ -32,26 +33,8 @@ class Program:
     """`programs/durable.py`, running; what it says is read by a thread, so that it never waits for us."""
 
     def __init__(self, way: str, intake: LocalIntake, **options: Any) -> None:
-        environment = os.environ | {
-            # The package that this test imports, be it the source or an installed wheel.
-            "PYTHONPATH": str(Path(loghttp.__file__).parents[1]),
-            "PYTHONFAULTHANDLER": "1",
-            "NO_PROXY": "127.0.0.1",
-            "HUMIO_URL": intake.url,
-            "HUMIO_INGEST_TOKEN": intake.token,
-        }
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-W", "ignore::DeprecationWarning", "-W", "default::ResourceWarning"),
-                *(str(_PROGRAM), way, json.dumps(options)),
-            ],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        warnings = ("-W", "ignore::DeprecationWarning", "-W", "default::ResourceWarning")
+        self._process = Interpreter([*warnings, str(_PROGRAM), way, json.dumps(options)], environment(intake))
         self.pid = self._process.pid
         self.stderr = ""
         self.logged: dict[int, list[tuple[int, float]]] = defaultdict(list)

@@ -69,7 +69,7 @@ def misbehave(intake: LocalIntake, draw: random.Random, bad: set[int]) -> set[in
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("make", [HumioHECHandler, SekoiaHandler])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_the_intake_does_the_books_agree_with_what_it_holds(make: type[HTTPHandler], seed: int) -> None:
     """Delivered means held, dropped means refused, and twice is held only what lost its reply."""
     draw = random.Random(seed)  # noqa: S311  a seed, so that a failure comes again

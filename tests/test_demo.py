@@ -5,27 +5,21 @@ The tables say what the shop of the demo logs; what is not among them (time, lin
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from terminals import DEADLINE, Ended, environment, run_in_pipe, run_in_terminal
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-DEADLINE = 30.0  # seconds; the demo takes less than one
 DEMO = ("-m", "loghttp", "demo")
 SECRETS = ("hunter2", "letmein-1999", "test-token", "test-key")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -52,54 +46,8 @@ SCENE: list[tuple[str, str, dict[str, Any]]] = [
 MESSAGES = [message for _, message, _ in SCENE]
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without what makes a terminal other than a usual one."""
-    drop = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
-    return {name: value for name, value in os.environ.items() if name not in drop} | {"TERM": "xterm-256color"} | more
-
-
-@functools.cache  # several tests look at one run
-def in_pipe(*arguments: str, **variables: str) -> Ended:
-    """Run Python with its output in a pipe."""
-    ended = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        timeout=DEADLINE,
-        env=environment(**variables),
-        check=False,
-    )
-    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-
-
-@functools.cache
-def in_terminal(*arguments: str, columns: int, **variables: str) -> Ended:
-    """Run Python with its output in a pseudo-terminal of so many columns; its errors in a pipe."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        env=environment(**variables),
-    )
-    os.close(theirs)
-    out = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            out += chunk
-    except OSError:  # EIO: how Linux says that the other side is closed
-        pass
-    os.close(ours)
-    _, err = process.communicate(timeout=DEADLINE)
-    return Ended(process.returncode, out.decode().replace("\r\n", "\n"), err.decode())
+in_pipe = functools.cache(run_in_pipe)  # several tests look at one run
+in_terminal = functools.cache(run_in_terminal)
 
 
 def without_codes(out: str) -> str:
@@ -375,6 +323,8 @@ def test_without_the_extra_one_line_says_how_to_get_it(missing: str) -> None:
     """Without click or rich, the command prints one line with the cure, and exits with 2."""
     code = f"""
 import sys
+for name in [name for name in sys.modules if name.partition(".")[0] == {missing!r}]:
+    del sys.modules[name]
 sys.modules[{missing!r}] = None
 sys.argv = ["loghttp", "demo"]
 from loghttp.__main__ import main
@@ -386,5 +336,6 @@ main()
 
 def test_the_library_imports_neither_click_nor_rich() -> None:
     """`import loghttp` works, and is no slower, without the extra."""
-    ended = in_pipe("-c", "import sys, loghttp; print(sorted({'click', 'rich'} & set(sys.modules)))")
-    assert ended == Ended(0, "[]\n", "")
+    code = "import sys, loghttp; print(sorted({'click', 'rich'} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")

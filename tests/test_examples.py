@@ -12,7 +12,6 @@ import copy
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ import pytest
 
 import loghttp
 from loghttp.testing import LocalIntake, ReceivedEvent
+from loghttp.testing._server import ReservedPort
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VARIABLES = ("HUMIO_URL", "HUMIO_INGEST_TOKEN", "SEKOIA_URL", "SEKOIA_INTAKE_KEY")
@@ -256,9 +256,8 @@ class Server:
     """A web example that serves on a free port, in a process group of its own."""
 
     def __init__(self, command: Sequence[str], cwd: Path, log: Path, intake: LocalIntake | None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self.reserved = ReservedPort()
+        port = self.reserved.number
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         with log.open("w") as output:
@@ -297,6 +296,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(DEADLINE)
+        self.reserved.release()
 
 
 class Servers(list[Server]):
@@ -337,7 +337,10 @@ def intake() -> Iterator[LocalIntake]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_both_intakes_receive_what_a_script_logs(name: str, intake: LocalIntake, tmp_path: Path) -> None:
-    """With the variables set, a script's records arrive at both intakes, with all that was logged."""
+    """With the variables set, a script's records arrive at both intakes, with all that was logged, and where.
+
+    Logger, module and function are the user's own, also where structlog or loguru stands in between.
+    """
     script = SCRIPTS[name]
     pytest.importorskip(script.needs)
 
@@ -351,17 +354,8 @@ def test_both_intakes_receive_what_a_script_logs(name: str, intake: LocalIntake,
     assert [event.tags for event in humio] == [TAGS | level for level in levels]
     assert [event.sourcetype for event in humio] == ["shop"] * len(humio)
     assert [{name: look_up(event, name) for name in TAGS} for event in sekoia] == [TAGS] * len(sekoia)
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_record_says_where_the_users_code_logged_it(name: str, intake: LocalIntake, tmp_path: Path) -> None:
-    """Logger, module and function are the user's own, also where structlog or loguru stands in between."""
-    pytest.importorskip(SCRIPTS[name].needs)
-
-    run(name, tmp_path, intake)
-
     places = {tuple(look_up(event, part) for part in ("logger", "module", "function")) for event in intake.events}
-    assert places == {(SCRIPTS[name].logger, Path(name).stem, "main")}
+    assert places == {(script.logger, Path(name).stem, "main")}
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "custom_json_formatter.py"])

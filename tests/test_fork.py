@@ -13,7 +13,6 @@ from processes import Ended, messages, numbered, run
 
 from loghttp.testing import LocalIntake
 
-METHODS = ("fork", "spawn", "forkserver")
 RECORDS = 5  # as in the program: what each child logs
 
 
@@ -50,8 +49,10 @@ def test_os_fork_while_threads_log(way: str, children: int, slow_intake: LocalIn
     assert sorted(of_threads(ended) + of_children(children)) == sorted(messages(slow_intake))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("way", "children"), [("processes", 4), ("executor", 10)])
+@pytest.mark.parametrize(
+    ("way", "children", "method"),
+    [("processes", 4, "fork"), ("executor", 10, "fork"), ("processes", 4, "spawn"), ("executor", 10, "forkserver")],
+)
 def test_multiprocessing_while_threads_log(way: str, method: str, children: int, slow_intake: LocalIntake) -> None:
     """Processes and ProcessPoolExecutor, by all three start methods, lose and double nothing under load."""
     ended = run("forks.py", way, method, intake=slow_intake)

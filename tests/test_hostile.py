@@ -805,7 +805,7 @@ def test_the_record_that_others_see_is_not_changed(bench: Bench, formatter: logg
         assert [] == [name for name in old if old[name] is not new[name]]
 
 
-@hostile
+@settings(hostile, max_examples=20)
 @given(message=formats | values, args=arguments, extra=extras)
 def test_no_record_is_ever_changed(bench: Bench, message: Any, args: list[Any], extra: dict[str, Any]) -> None:
     """Whatever is logged, the record keeps its attributes: the same names, the same objects."""

@@ -2,7 +2,7 @@
 
 Processes log numbered records at a steady rate and say each number when `logger.info` has returned; each is
 killed at a random moment, with the intake up, down, slow or failing, and the next one on the same folder goes on.
-Two dozen kills a test; LOGHTTP_KILLS=2000 makes it two thousand, LOGHTTP_SEED another two dozen. `-rP` shows the
+A dozen kills a test; LOGHTTP_KILLS=2000 makes it two thousand, LOGHTTP_SEED another dozen. `-rP` shows the
 figures.
 """
 
@@ -21,7 +21,7 @@ from spools import names, running
 
 from loghttp.testing import LocalIntake
 
-KILLS = int(os.environ.get("LOGHTTP_KILLS", "24"))
+KILLS = int(os.environ.get("LOGHTTP_KILLS", "12"))
 SEED = int(os.environ.get("LOGHTTP_SEED", "20261121"))
 
 WINDOW = 0.5
@@ -43,6 +43,7 @@ def bring(intake: LocalIntake, state: State) -> None:
 
 
 @pytest.mark.timeout(60 + 2 * KILLS)
+@pytest.mark.parametrize("kind", ["HumioHECHandler", "SekoiaHandler"])
 @pytest.mark.parametrize(
     ("alive", "states"),
     [
@@ -51,16 +52,16 @@ def bring(intake: LocalIntake, state: State) -> None:
         pytest.param(3, ("up", "slow", "failing"), id="three-on-one-folder"),
     ],
 )
-def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
+def test_kill_9(alive: int, states: tuple[State, ...], kind: str, tmp_path: Path) -> None:
     """All older than the window arrives in order, and only what a dead process may have delivered arrives twice."""
-    chance = random.Random(SEED)  # noqa: S311  the same each time
-    folder = tmp_path / "spool"
+    chance = random.Random(f"{SEED} {kind}")  # noqa: S311  the same each time
+    options = {"kind": kind, "spool_dir": str(tmp_path / "spool")}
     killed: dict[int, float] = {}  # by run, monotonic seconds
     with LocalIntake() as intake, running("nursery", intake) as nursery:
         living: list[tuple[int, int]] = []
         for run in range(KILLS + alive - 1):
             bring(intake, chance.choice(states))
-            pid = nursery.start(run, "logs_steadily", spool_dir=str(folder))
+            pid = nursery.start(run, "logs_steadily", **options)
             living.append((run, pid))
             time.sleep(chance.uniform(0.0, 0.3 / alive))  # no moment is waited for: any will do
             if len(living) == alive:
@@ -73,7 +74,7 @@ def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
             nursery.reap(pid)
         bring(intake, "up")
-        assert 0 == nursery.reap(nursery.start(-1, "drains", spool_dir=str(folder)))
+        assert 0 == nursery.reap(nursery.start(-1, "drains", **options))
         requests = intake.requests
 
     arrived: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
@@ -111,4 +112,4 @@ def test_kill_9(alive: int, states: tuple[State, ...], tmp_path: Path) -> None:
         firsts = [n for _, n in sorted((min(visits), n) for n, visits in numbers.items())]
         assert sorted(firsts) == firsts
     assert [] == unexplained
-    assert [] == names(folder)
+    assert [] == names(tmp_path / "spool")

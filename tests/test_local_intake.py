@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import http.client
 import json
@@ -1104,6 +1105,42 @@ def test_a_port_can_be_chosen_but_not_shared(intake: LocalIntake) -> None:
     intake.stop()
     with LocalIntake(port=port) as other:
         assert intake.url == other.url
+
+
+def test_nobody_is_given_the_port_of_a_stopped_intake() -> None:
+    """In an outage the port stays the intake's own, or a stranger gets what was meant for it; then it is free again.
+
+    Tests that ran side by side found each other's events in their intakes.
+    """
+    with LocalIntake() as intake:
+        port = int(intake.url.rpartition(":")[2])
+        intake.stop()
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+        with pytest.raises(ConnectionRefusedError):
+            connect(intake)
+        intake.start()
+        connect(intake).close()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", port))
+        assert port == stranger.getsockname()[1]
+
+
+def test_an_intake_without_with_gives_its_port_back_when_it_is_forgotten() -> None:
+    """Between `stop` and `start` the port is kept; an intake that nobody can start any more keeps none, in silence."""
+    intake = LocalIntake()
+    intake.start()
+    port = int(intake.url.rpartition(":")[2])
+    intake.stop()
+    with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+        stranger.bind(("127.0.0.1", port))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del intake
+        gc.collect()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", port))
+        assert port == stranger.getsockname()[1]
 
 
 def test_many_clients_at_once_lose_nothing(intake: LocalIntake) -> None:

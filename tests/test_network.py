@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 
@@ -16,37 +15,13 @@ from servers import (
     DEADLINE,
     QUICK,
     Nginx,
-    Voice,
-    clean_environment,
     is_held,
-    listening,
     log_orders,
     messages,
     wait_until,
 )
 
 from loghttp.testing import LocalIntake, ReceivedEvent
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
-
-
-@pytest.fixture
-def voice(intake: LocalIntake) -> Iterator[Voice]:
-    """What loghttp says during a test, in which no secret may be."""
-    with listening() as voice:
-        yield voice
-    assert intake.token not in voice.text
-    assert intake.intake_key not in voice.text
-
-
-@pytest.fixture
-def nginx() -> Iterator[Nginx]:
-    """An nginx that is started by its first `serve`."""
-    with Nginx() as server:
-        yield server
 
 
 def test_batch_too_large_for_nginx_is_halved(nginx, intake, humio, logger, voice) -> None:

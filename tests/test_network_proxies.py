@@ -15,39 +15,30 @@ from servers import (
     DEADLINE,
     QUICK,
     Nginx,
-    Port,
     Proxy,
     Squid,
     Tinyproxy,
     Voice,
-    clean_environment,
     is_held,
-    listening,
     messages,
     wait_until,
 )
 
 from loghttp import ConfigurationError
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 WRONG = "not-the-p4ssw0rd"
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
-
-
 @pytest.fixture
-def voice(intake: LocalIntake) -> Iterator[Voice]:
-    """What loghttp says during a test, in which no secret may be, however it is written."""
-    with listening() as voice:
-        yield voice
+def voice(voice: Voice) -> Iterator[Voice]:
+    """The same, in which no password of a proxy may be either, however it is written."""
+    yield voice
     for password in (Squid.password, Tinyproxy.password, WRONG):
         assert password not in voice.text
         assert quote(password, safe="") not in voice.text
         assert base64.b64encode(f"{Proxy.user}:{password}".encode()).decode() not in voice.text
-    assert intake.token not in voice.text
 
 
 @pytest.fixture(params=[Squid, Tinyproxy], ids=lambda kind: kind.name)
@@ -163,7 +154,7 @@ def test_refused_by_the_proxy_heals(proxy, target, intake, humio, logger, voice)
 
 def test_dead_proxy_is_named(target, intake, humio, logger, voice, monkeypatch) -> None:
     """A proxy that nobody answers at is not the intake's outage: the records wait, and the reason says "proxy"."""
-    port = Port()
+    port = ReservedPort()
     handler = humio(**use("environment", f"http://{Proxy.user}:{WRONG}@127.0.0.1:{port.number}", target, monkeypatch))
     logger.info("hello")
     told = voice.wait_for("WARNING")
@@ -190,7 +181,7 @@ def test_intake_down_behind_a_proxy(proxy, intake, humio, logger, voice) -> None
 
 def test_no_tunnel_to_an_intake_that_is_down(proxy, humio, logger, voice) -> None:
     """The same where a tunnel cannot be dug: not the fault of anybody's credentials."""
-    port = Port()
+    port = ReservedPort()
     handler = humio(url=f"https://127.0.0.1:{port.number}", proxies={"https": proxy.url}, **QUICK)
     logger.info("hello")
     assert "credentials" not in voice.wait_for("WARNING")
@@ -216,7 +207,7 @@ def test_tunnel_hides_the_token_from_the_proxy(squid, intake, humio, logger, voi
 @pytest.mark.parametrize("value", ["127.0.0.1", "10.0.0.1, 127.0.0.0/8", "*"])
 def test_no_proxy(name, value, target, intake, humio, logger, voice, monkeypatch) -> None:
     """NO_PROXY sends to the intake directly, past a proxy that would not have taken it."""
-    port = Port()
+    port = ReservedPort()
     for scheme in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(scheme, f"http://127.0.0.1:{port.number}")
     monkeypatch.setenv(name, value)
@@ -230,7 +221,7 @@ def test_no_proxy(name, value, target, intake, humio, logger, voice, monkeypatch
 
 def test_no_proxies_at_all(intake, humio, logger, monkeypatch) -> None:
     """`proxies={}` is the program's word that there is none, whatever the environment says."""
-    port = Port()
+    port = ReservedPort()
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port.number}")
     handler = humio(proxies={}, **QUICK)
     logger.info("hello")
@@ -241,7 +232,7 @@ def test_no_proxies_at_all(intake, humio, logger, monkeypatch) -> None:
 
 def test_proxy_of_another_scheme_is_not_used(intake, humio, logger, monkeypatch) -> None:
     """HTTPS_PROXY is for https only: http goes directly, as with every other client."""
-    port = Port()
+    port = ReservedPort()
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port.number}")
     handler = humio(**QUICK)
     logger.info("hello")

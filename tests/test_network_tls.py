@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,13 @@ from servers import (
     DEADLINE,
     QUICK,
     Nginx,
-    Voice,
-    clean_environment,
     is_held,
-    listening,
     log_orders,
     messages,
     wait_until,
 )
 
 from loghttp.testing import LocalIntake
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
-
-
-@pytest.fixture
-def voice(intake: LocalIntake) -> Iterator[Voice]:
-    """What loghttp says during a test, in which no secret may be."""
-    with listening() as voice:
-        yield voice
-    assert intake.token not in voice.text
-    assert intake.intake_key not in voice.text
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +36,6 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> str:
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
-
-
-@pytest.fixture
-def nginx() -> Iterator[Nginx]:
-    """An nginx that is started by its first `serve`."""
-    with Nginx() as server:
-        yield server
 
 
 def install(nginx: Nginx, certificate: trustme.LeafCert) -> None:

@@ -22,18 +22,14 @@ import requests
 import trustme
 from conftest import Factory, make_record, wait_until
 from processes import DOWN, State, an_intake_that, messages, numbered, run
-from servers import Nginx, Port, Tinyproxy, clean_environment, listening
+from servers import Nginx, Tinyproxy, listening
 
 import loghttp
 from loghttp import HumioHECHandler, SekoiaHandler
 from loghttp.testing import LocalIntake, ReceivedRequest
+from loghttp.testing._server import ReservedPort
 
 DEADLINE = 20.0  # seconds; what waits longer hangs
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
 
 
 @pytest.fixture(params=[HumioHECHandler, SekoiaHandler], ids=["humio", "sekoia"])
@@ -745,7 +741,7 @@ def test_no_disk_is_needed(intake: LocalIntake, monkeypatch: pytest.MonkeyPatch)
 
 def test_an_outage_is_no_loss(logger: logging.Logger, humio: Factory) -> None:
     """An intake that is not there when the program starts, and comes later, still gets all of it."""
-    port = Port()
+    port = ReservedPort()
     handler = humio(url=f"http://127.0.0.1:{port.number}", retry_wait_max=0.02)
 
     logged = log_records(logger, 10)

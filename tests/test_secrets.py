@@ -9,8 +9,6 @@ import base64
 import json
 import logging
 import os
-import subprocess
-import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -22,11 +20,13 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import trustme
-from servers import DEADLINE, QUICK, Nginx, Port, Squid, Voice, clean_environment, listening, wait_until
+from interpreters import Interpreter
+from servers import DEADLINE, QUICK, Nginx, Squid, Voice, listening, wait_until
 
 import loghttp
 from loghttp import ConfigurationError, HumioHECHandler, SekoiaHandler
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 # Characters that JSON and URLs write in another way: such as tokens in base64 have.
 TOKEN = 'h3c-t0k3n/+"=='
@@ -51,11 +51,6 @@ def shown(text: str, *secrets: str) -> list[str]:
     return [
         secret for secret in secrets or (TOKEN, KEY, PASSWORD) for spelling in spellings(secret) if spelling in text
     ]
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
 
 
 @pytest.fixture
@@ -373,15 +368,14 @@ pprint.pprint(vars(handler))
 
 def run(kind: Any, options: dict[str, Any], environment: dict[str, str]) -> str:
     """What a process prints that has the secrets in its environment, from its first word to its last."""
-    ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "always", "-c", PROGRAM, kind.__name__, json.dumps({**QUICK, **options})],
-        env={**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "SEKOIA_INTAKE_KEY": KEY, **environment},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
+    process = Interpreter(
+        ["-W", "always", "-c", PROGRAM, kind.__name__, json.dumps({**QUICK, **options})],
+        {**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "SEKOIA_INTAKE_KEY": KEY, **environment},
     )
-    return ended.stdout + ended.stderr
+    try:
+        return "".join(process.communicate(timeout=DEADLINE))
+    finally:
+        process.kill()
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -411,7 +405,7 @@ def test_process_in_trouble_with_its_intake(kind: Any, secret, fault: str, intak
 @both_handlers
 def test_process_without_an_intake(kind: Any, secret) -> None:
     """Connection refused, and the record lost at exit: told on stderr with its number, without the token."""
-    port = Port()
+    port = ReservedPort()
     output = run(kind, {"url": f"http://127.0.0.1:{port.number}"}, {})
     port.release()
     assert "1 record was lost at shutdown" in output
@@ -442,7 +436,7 @@ def test_process_in_trouble_with_its_proxy(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_process_with_a_dead_proxy(scheme: str) -> None:
     """The same with a proxy that nobody answers at."""
-    port = Port()
+    port = ReservedPort()
     proxy = f"http://somebody:{quote(PASSWORD, safe='')}@127.0.0.1:{port.number}"
     output = run(HumioHECHandler, {"url": f"{scheme}://localhost:9"}, {f"{scheme}_proxy": proxy})
     port.release()

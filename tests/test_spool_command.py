@@ -6,34 +6,26 @@ and started again.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
 import shutil
 import signal
 import sqlite3
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import wait_until
+from interpreters import Interpreter
+from terminals import DEADLINE, Ended, environment, run_in_pipe, run_in_terminal
 
-import loghttp
 from loghttp.testing import LocalIntake
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-DEADLINE = 30.0  # seconds that any process here may take, on a loaded machine
 TOKEN, KEY = "t0ken-of-humio", "k3y-of-sekoia"
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
@@ -63,13 +55,6 @@ match given["end"]:
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     """The spool folder, which does not exist yet."""
@@ -84,19 +69,7 @@ def down() -> Iterator[LocalIntake]:
         yield intake
 
 
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without what makes a terminal or a destination other than a usual one."""
-    drop = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
-    return {
-        **{name: value for name, value in os.environ.items() if name not in drop},
-        "PYTHONPATH": str(Path(loghttp.__file__).parents[1]),
-        "NO_PROXY": "127.0.0.1",
-        "TERM": "xterm-256color",
-        **more,
-    }
-
-
-def maker(folder: Path, url: str, count: int, end: str, kind: str, label: str, **options: Any) -> subprocess.Popen[str]:
+def maker(folder: Path, url: str, count: int, end: str, kind: str, label: str, **options: Any) -> Interpreter:
     secret = {"token": TOKEN} if kind == "HumioHECHandler" else {"intake_key": KEY}
     given = {
         "kind": kind,
@@ -105,14 +78,7 @@ def maker(folder: Path, url: str, count: int, end: str, kind: str, label: str, *
         "end": end,
         "options": {"url": url, "spool_dir": str(folder), **secret, **options},
     }
-    return subprocess.Popen(
-        [sys.executable, "-c", MAKER, json.dumps(given)],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Interpreter(["-c", MAKER, json.dumps(given)], environment())
 
 
 def leave(
@@ -139,7 +105,7 @@ def leave(
 @contextmanager
 def living(
     spool: Path, url: str, count: int = 3, kind: str = "HumioHECHandler", label: str = "living"
-) -> Iterator[subprocess.Popen[str]]:
+) -> Iterator[Interpreter]:
     """A process with events in the folder; told so by a line, it logs one more, delivers and ends."""
     process = maker(spool, url, count, "lives", kind, label)
     assert process.stdout is not None
@@ -151,7 +117,7 @@ def living(
         process.communicate()
 
 
-def let_go(process: subprocess.Popen[str]) -> None:
+def let_go(process: Interpreter) -> None:
     """Have a living process deliver and end, and see that it could."""
     _, err = process.communicate("\n", timeout=DEADLINE)
     assert (0, "") == (process.returncode, err)
@@ -159,17 +125,9 @@ def let_go(process: subprocess.Popen[str]) -> None:
 
 def run(*arguments: Any, said: str = "", **variables: str) -> Ended:
     """Run `loghttp spool` in a pipe."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "loghttp", "spool", *map(str, arguments)],
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        env=environment(**variables),
-        check=False,
-    )
-    assert [] == [secret for secret in (TOKEN, KEY) if secret in ended.stdout + ended.stderr]
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    ended = run_in_pipe("-m", "loghttp", "spool", *map(str, arguments), said=said, **variables)
+    assert [] == [secret for secret in (TOKEN, KEY) if secret in ended.out + ended.err]
+    return ended
 
 
 def drain(spool: Path, *arguments: Any, **variables: str) -> Ended:
@@ -178,21 +136,9 @@ def drain(spool: Path, *arguments: Any, **variables: str) -> Ended:
     return run(spool, "--drain", *arguments, **given)
 
 
-def in_terminal(*arguments: Any, columns: int = 80, **variables: str) -> Ended:
-    """Run it in a pseudo-terminal of so many columns, errors included."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    command = [sys.executable, "-m", "loghttp", "spool", *map(str, arguments)]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(**variables))
-    os.close(theirs)
-    out = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            out += chunk
-    except OSError:  # EIO: how Linux says that the other side is closed
-        pass
-    os.close(ours)
-    return Ended(process.wait(DEADLINE), out.decode().replace("\r\n", "\n"), "")
+def in_terminal(*arguments: Any, **options: Any) -> Ended:
+    """Run it in a pseudo-terminal, errors included."""
+    return run_in_terminal("-m", "loghttp", "spool", *map(str, arguments), errors=True, **options)
 
 
 def snapshot(folder: Path, *, of_the_living: bool = False) -> dict[str, tuple[bytes, int]]:
@@ -502,13 +448,7 @@ def test_ctrl_c_stops_draining_and_loses_nothing(spool: Path, down: LocalIntake)
     leave(spool, down.url, 5)
     down.start()
     down.fail_when(delay=600)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loghttp", "spool", str(spool), "--drain"],
-        env=environment(HUMIO_INGEST_TOKEN=TOKEN),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Interpreter(["-m", "loghttp", "spool", str(spool), "--drain"], environment(HUMIO_INGEST_TOKEN=TOKEN))
     down.wait_until(lambda intake: bool(intake.requests))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)

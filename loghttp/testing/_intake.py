@@ -6,6 +6,7 @@ All that is shared between the test's thread and those of the connections is beh
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from loghttp.testing import _hec, _sekoia, _strict
 from loghttp.testing._faults import Connection, Fault, outcome
 from loghttp.testing._received import ReceivedEvent, ReceivedRequest
 from loghttp.testing._replies import Answer, Refused
-from loghttp.testing._server import IntakeServer
+from loghttp.testing._server import IntakeServer, ReservedPort
 from loghttp.testing._strict import Judgement, Rules
 
 _Rule = Callable[[ReceivedRequest], bool]
@@ -31,7 +32,7 @@ class LocalIntake:
     Args:
         token: the ingest token that Humio's endpoints want.
         intake_key: the intake key that SEKOIA.IO's endpoints want.
-        port: TCP port; 0 takes a free one, which a later `start` takes again.
+        port: TCP port; 0 takes a free one. Either is this intake's own until its ``with`` ends, stopped or not.
         repository: what an event's ``index`` must be if it has one; None: anything.
         keep_alive: whether connections stay open after an answer.
         max_body_bytes: most bytes of a request to Humio's endpoints, after decompression; 413 answers more.
@@ -56,6 +57,7 @@ class LocalIntake:
         self.keep_alive = keep_alive
         self.rules = Rules(token, intake_key, repository, max_body_bytes, max_sekoia_body_bytes)
         self._port = port
+        self._reserved: ReservedPort | None = None
         self._server: IntakeServer | None = None
         # Everything below is read and written with this held; it is notified after each change.
         self._changed = threading.Condition()
@@ -78,6 +80,9 @@ class LocalIntake:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved = None
 
     @property
     def url(self) -> str:
@@ -98,8 +103,11 @@ class LocalIntake:
         """
         if self._server is None:
             self._stopping = False
+            if self._reserved is None:
+                self._reserved = ReservedPort(self._port)
+                self._port = self._reserved.number
+                weakref.finalize(self, self._reserved.release)  # who does without `with` has no last word to say
             self._server = IntakeServer(self._port, self)
-            self._port = self._server.server_port
 
     def stop(self) -> None:
         """Stop listening and cut every connection. What came is kept: an outage is `stop`, then `start`."""

@@ -62,6 +62,34 @@ class _Client:
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
+class ReservedPort:
+    """Keeps a port of 127.0.0.1 for its owner, who may listen on it and stop as often as it likes, until `release`.
+
+    Bound and never listening: clients are refused. Whoever asks the system for a free port gets another one, for a
+    server or for a connection, so that what was meant for a stopped server never reaches a stranger's.
+
+    Raises:
+        OSError: when somebody listens on that port.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.socket()
+        try:
+            # On Linux a server that sets this too may listen on the same port, and `IntakeServer` does.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(("127.0.0.1", port))
+            self.number: int = self._socket.getsockname()[1]
+            if sys.platform != "linux":  # BSD lets no two sockets have the same address, in whatever state
+                self._socket.close()
+        except OSError:
+            self._socket.close()
+            raise
+
+    def release(self) -> None:
+        """Let others have the port."""
+        self._socket.close()
+
+
 class IntakeServer(ThreadingHTTPServer):
     """Accepts connections on 127.0.0.1 and serves each on a thread of its own, until `stop`."""
 

@@ -29,11 +29,14 @@ log = logging.getLogger("shop")
 log.setLevel(logging.INFO)
 
 
-def attach(*, look_every: float = 0.1, **options: Any) -> loghttp.HumioHECHandler:
+Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
+
+
+def attach(*, kind: str = "HumioHECHandler", look_every: float = 0.1, **options: Any) -> Handler:
     """The handler: patient, quick to look for files of the dead, and with a short end."""
     _durable._LOOK_EVERY = look_every  # type: ignore[misc]
     given = {"flush_interval": 0.01, "retry_wait_max": 0.05, "close_timeout": 1.0, **options}
-    handler = loghttp.HumioHECHandler(**given)
+    handler: Handler = getattr(loghttp, kind)(**given)
     log.addHandler(handler)
     return handler
 
@@ -55,13 +58,13 @@ def wait_until(true: Callable[[], Any], timeout: float = 15.0) -> None:
         time.sleep(0.005)
 
 
-def is_spooled(handler: loghttp.HumioHECHandler) -> bool:
+def is_spooled(handler: Handler) -> bool:
     """Is all that was logged on disk, or gone?"""
     stats = handler.stats()
     return stats.spooled == stats.pending
 
 
-def books(handler: loghttp.HumioHECHandler) -> dict[str, Any]:
+def books(handler: Handler) -> dict[str, Any]:
     stats = handler.stats()
     return {
         "accepted": stats.accepted,
@@ -126,7 +129,7 @@ def _others(folder: str) -> list[str]:
 # ---- ends of one process with 100 records on disk
 
 
-def _spooled(**options: Any) -> loghttp.HumioHECHandler:
+def _spooled(**options: Any) -> Handler:
     handler = attach(**options)
     log_records("record", 100)
     wait_until(lambda: is_spooled(handler))
@@ -296,7 +299,7 @@ def forks_while_threads_log(forks: int, **options: Any) -> None:
     say(counts, sorted(set(statuses)), books(handler))
 
 
-def _fork_a_child(label: str, handler: loghttp.HumioHECHandler) -> int:
+def _fork_a_child(label: str, handler: Handler) -> int:
     pid = os.fork()
     if pid == 0:
         log_records(label, 5)
