@@ -62,7 +62,7 @@ class Captured(logging.LogRecord):
     @property
     def when(self) -> float:
         """`created`, or now where somebody put something else there that is no time."""
-        created = self.__dict__.get("created")
+        created: Any = self.__dict__.get("created")
         return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
 
     def with_values(self, created: float, sequence: int, message: str, values: Sequence[Any]) -> Captured:
