@@ -12,24 +12,26 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from time import time
 from traceback import TracebackException
+from types import NoneType
 from typing import Any, Final
 
 from loghttp._freeze import ATOMS, ITEM_COST, Mark, freeze, safe_text
 
-STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
+STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None)))
 """The attributes that every LogRecord of this Python has; all others are extras."""
 
-_STANDARD_COUNT: Final = len(STANDARD)
+_NO_EXTRAS: Final = STANDARD | {"message", "asctime"}  # these two an earlier handler's formatter has left there
 
-FORMATTED: Final = frozenset({"message", "asctime"})
-"""Attributes that an earlier handler's formatter leaves on the record: neither standard nor extras."""
-
+_new: Final = object.__new__
 _TIME: Final = frozenset({float, int})
-RECORD_COST: Final = 1_100
-"""Bytes that a waiting record keeps alive besides its texts (tracemalloc, CPython 3.11)."""
-PLAIN_COST: Final = 1_500
-"""The same for a plain record, its texts included: one number, so that many can be weighed by their count."""
-_PLAIN_TEXT: Final = 400  # characters
+RECORD_COST: Final = 1_600
+"""Bytes that a waiting record keeps alive besides its texts (tracemalloc: 1,300 on CPython 3.11, 2,000 on 3.13)."""
+PLAIN_COST: Final = 2_000
+"""The same for a small plain record, its texts included: one number, so that many can be weighed by their count."""
+_SMALL: Final = 400  # characters of its message and values
+_FEW: Final = 5  # extras
+_PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
+_FIXED: Final = frozenset({float, bool, NoneType})  # in size
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 LATEST: Final = 253_402_300_799.0
 """Seconds since 1970 to the end of the year 9999: later than this is no time."""
@@ -57,7 +59,7 @@ class Captured(logging.LogRecord):
     size: int
     """Bytes that this copy is taken to occupy while it waits."""
     plain: bool
-    """Whether it is short, and has nothing but a message and atoms: most records. Its size is `PLAIN_COST`."""
+    """Whether it has nothing but a message, formatted, and texts and numbers, and is not long: most records."""
 
     @property
     def when(self) -> float:
@@ -76,139 +78,115 @@ class Captured(logging.LogRecord):
         return other
 
 
-def capture(
-    record: logging.LogRecord,
-    formatter: logging.Formatter | None = None,
-    text: str | None = None,
-    *,
-    keep_args: bool = True,
-) -> Captured:
-    """A copy of `record` that later changes to its args, its extras or its exception do not reach.
+def capture_plain(record: logging.LogRecord) -> Captured | None:
+    """A copy of a plain record, its message formatted; None if `record` is of another kind.
 
-    `keep_args`: somebody asks for the message's template and its args as they are, such as a formatter.
+    This is what most calls of `logger.info` wait for, so it is written for speed.
     """
-    captured: Captured = object.__new__(Captured)
+    captured: Captured = _new(Captured)
+    captured.__dict__ = attributes = record.__dict__.copy()
+    try:
+        message = attributes["msg"]
+        if type(message) is not str or type(record) is not logging.LogRecord:
+            return None
+        if attributes["exc_info"] or attributes["exc_text"] or attributes["stack_info"]:
+            return None
+        if args := attributes["args"]:
+            attributes["msg"] = message = message % args
+            attributes["args"] = None
+        count, last, names, values_of = _extras_at.get(attributes["lineno"], _NOT_SEEN)
+        if count != len(attributes) or last != next(reversed(attributes)):
+            names, values_of = _look_for_extras(attributes)
+        captured.extras = names
+        captured.values = values = values_of(attributes)
+    except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
+        return None
+    size = len(message)
+    for value in values:
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif kind is int:
+            size += value.__sizeof__()
+        elif kind not in _FIXED:
+            return None
+    if size > _PLAIN_MOST or type(message) is not str:
+        return None
+    captured.formatter = captured.text = captured.exception = None
+    captured.plain = True
+    captured.size = PLAIN_COST if size <= _SMALL and len(values) <= _FEW else RECORD_COST + _COPIES * size
+    return captured
+
+
+def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:
+    """A copy of any record, which later changes to its args, its extras or its exception do not reach."""
+    captured: Captured = _new(Captured)
     captured.__dict__ = attributes = record.__dict__.copy()
     captured.formatter = formatter
     captured.text = text
-    captured.exception = None
-    message, plain = attributes["msg"], not keep_args
-    if type(message) is not str or type(record) is not logging.LogRecord:
-        size, plain = _freeze_message(record, attributes), False
-    elif keep_args:
-        size = len(message) + _freeze_args(record, attributes)
-    else:
-        if args := attributes["args"]:
-            try:
-                attributes["msg"] = message = message % args
-                attributes["args"] = None
-            except Exception:  # noqa: BLE001  they do not fit, or any object's __str__ raised
-                _format_now(record, attributes)
-                plain = False
-        size = len(message)
-
-    if len(attributes) == _STANDARD_COUNT and next(reversed(attributes)) in STANDARD:
-        captured.extras = captured.values = ()
-    else:
-        captured.extras, captured.values = _extras(attributes)
-        for value in captured.values:
-            kind = type(value)
-            if kind is str:
-                size += len(value)
-            elif kind in ATOMS:
-                size += value.__sizeof__()
-            else:
-                size, plain = size + _freeze_extras(captured.extras, attributes), False
-                break
-
-    if attributes["exc_info"] or attributes.get("exc_text") or attributes.get("stack_info"):
-        size, plain = size + _freeze_exception(captured, attributes), False
-    captured.plain = plain = plain and size <= _PLAIN_TEXT
-    captured.size = PLAIN_COST if plain else RECORD_COST + _COPIES * (size + len(text or ""))
+    size = _freeze_message(record, attributes) + len(text or "")
+    captured.extras = tuple(name for name in attributes if name not in _NO_EXTRAS)
+    for name in captured.extras:
+        attributes[name], cost = freeze(attributes[name])
+        size += cost
+    captured.exception, cost = _snapshot(attributes["exc_info"]) if attributes["exc_info"] else (None, 0)
+    attributes["exc_info"] = None  # frames, and every local variable in them, are let go
+    for name in ("exc_text", "stack_info"):
+        if isinstance(attributes.get(name), str):
+            size += len(attributes[name])
+    captured.plain = False
+    captured.size = RECORD_COST + _COPIES * (size + cost)
     return captured
 
 
 def message_of(record: logging.LogRecord) -> str:
     """The record's message; where msg and args do not fit, both, and the reason."""
     try:
-        return str(record.getMessage())
+        return str.__str__(str(record.getMessage()))
     except Exception as error:  # noqa: BLE001  any object's __str__ may run here
         return Mark(f"{safe_text(record.msg)} <args {safe_text(record.args)} do not fit: {safe_text(error)}>")
 
 
 def _freeze_message(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
-    """Whatever was logged in the place of a text; the bytes of what it became."""
-    if issubclass(type(attributes["msg"]), dict):  # not isinstance, which asks the object
-        attributes["msg"], size = freeze(attributes["msg"])
+    """Format the message now, unless its args are atoms, which last; the bytes of the texts."""
+    message, args = attributes["msg"], attributes["args"]
+    if issubclass(type(message), dict):  # not isinstance, which asks the object
+        attributes["msg"], size = freeze(message)
         return size
-    return _format_now(record, attributes)
-
-
-def _freeze_args(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
-    """Format the message now, unless its args are atoms, which last; the bytes of their texts."""
-    args = attributes["args"]
-    if not args:
-        return 0
-    if type(args) is tuple and ATOMS.issuperset(map(type, args)):
-        return sum(len(arg) if type(arg) is str else arg.__sizeof__() for arg in args)
-    return _format_now(record, attributes)
-
-
-def _format_now(record: logging.LogRecord, attributes: dict[str, Any]) -> int:
+    if type(message) is str and type(record) is logging.LogRecord:
+        if not args:
+            return len(message)
+        if type(args) is tuple and ATOMS.issuperset(map(type, args)):
+            return len(message) + sum(len(arg) if type(arg) is str else arg.__sizeof__() for arg in args)
     attributes["msg"] = message = message_of(record)
     attributes["args"] = None
     return len(message)
 
 
-def _freeze_extras(names: Sequence[str], attributes: dict[str, Any]) -> int:
-    size = 0
-    for name in names:
-        attributes[name], cost = freeze(attributes[name])
-        size += cost
-    return size
-
-
 _ValuesOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
-_extras_at: dict[int, tuple[int, Sequence[str], _ValuesOf]] = {}
-"""By line number: how many attributes a record from there has, the names of its extras, and how to get them.
+_extras_at: dict[Any, tuple[int, str, tuple[str, ...], _ValuesOf]] = {}
+"""By line number: how many attributes a record from there has, the last one, its extras' names, how to get them.
 
-They are nearly always the same, and to look through all attributes takes longer than all else here.
+They are nearly always the same, and to look through all attributes takes longer than all else here. `logging` adds
+extras after the standard attributes, so another extra makes another number or another last one.
 """
-_EXTRAS_AT_MOST: Final = 10_000
+_LINES_MOST: Final = 10_000
+_NAMES_MOST: Final = 1_000  # characters
+_NOT_SEEN: Final[tuple[int, str, tuple[str, ...], _ValuesOf]] = (0, "", (), lambda _: ())
 
 
-def _extras(attributes: dict[str, Any]) -> tuple[Sequence[str], tuple[Any, ...]]:
-    """The names of the extras, and their values."""
-    line = attributes["lineno"]
-    try:
-        count, names, values_of = _extras_at[line]
-        if count == len(attributes):
-            return names, values_of(attributes)
-    except (KeyError, TypeError):  # not seen yet; or another file's line; or somebody put there what is no number
-        pass
-    names = tuple(name for name in attributes if name not in STANDARD and name not in FORMATTED)
-    values_of = _values_of(names)
-    if type(line) is int:
-        if len(_extras_at) >= _EXTRAS_AT_MOST:
-            _extras_at.clear()
-        _extras_at[line] = len(attributes), names, values_of
-    return names, values_of(attributes)
-
-
-def _values_of(names: Sequence[str]) -> _ValuesOf:
+def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _ValuesOf]:
+    names = tuple(name for name in attributes if name not in _NO_EXTRAS)
+    values_of: _ValuesOf = lambda attributes: tuple([attributes[name] for name in names])  # noqa: E731
     if len(names) > 1:
-        return itemgetter(*names)
-    return (lambda attributes: (attributes[names[0]],)) if names else (lambda _: ())
-
-
-def _freeze_exception(captured: Captured, attributes: dict[str, Any]) -> int:
-    """Take the exception as text, and let it go with its frames and every local variable in them."""
-    size = 0
-    if attributes["exc_info"]:
-        captured.exception, size = _snapshot(attributes["exc_info"])
-        attributes["exc_info"] = None
-    texts = (attributes.get(name) for name in ("exc_text", "stack_info"))
-    return size + sum(len(text) for text in texts if isinstance(text, str))
+        values_of = itemgetter(*names)
+    if sum(map(len, names)) > _NAMES_MOST:
+        raise ValueError  # not worth remembering, nor to be kept alive
+    if type(attributes["lineno"]) is int:
+        if len(_extras_at) >= _LINES_MOST:
+            _extras_at.clear()
+        _extras_at[attributes["lineno"]] = len(attributes), next(reversed(attributes)), names, values_of
+    return names, values_of
 
 
 def _snapshot(exc_info: Any) -> tuple[TracebackException | None, int]:

@@ -15,16 +15,17 @@ import sys
 import threading
 import time
 import weakref
+from threading import get_ident
 from typing import Any
 
-from loghttp._capture import capture
+from loghttp._capture import capture, capture_plain
 from loghttp._checks import YEAR
 from loghttp._checks import level as checked_level
 from loghttp._entry import Reader
 from loghttp._line import Line, forget_lines
 from loghttp._logginglock import logging_lock_released
 from loghttp._options import Delivery
-from loghttp._selflog import forget_parent, is_own, lost_at_exit, on_own_thread
+from loghttp._selflog import LOGGER_NAME, forget_parent, in_finalizer, lost_at_exit, on_own_thread, own_threads
 from loghttp._stats import Books, Stats
 from loghttp.intakes import Intake
 
@@ -92,6 +93,8 @@ class HTTPHandler(logging.Handler):
 
     @formatter.setter
     def formatter(self, formatter: logging.Formatter | None) -> None:
+        if type(formatter) is logging.Formatter and (formatter._fmt, formatter.datefmt) == (logging.BASIC_FORMAT, None):
+            formatter = None  # nobody chose it: `logging.basicConfig` gives it to each handler that has none
         self._formatter = formatter
         # A user's own subclass may read request context (Flask's documented RequestFormatter does), which
         # exists on the calling thread only; the well-known classes read nothing but the record.
@@ -102,7 +105,7 @@ class HTTPHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take in a record, without a lock; returns whether the filters let it pass."""
         try:
-            if is_own(record):
+            if (get_ident() in own_threads and not in_finalizer()) or record.name == LOGGER_NAME:
                 return False
             passed: Any = self.filter(record) if self.filters else True
         except Exception:  # noqa: BLE001  a user's filter, or a record without a name
@@ -110,20 +113,22 @@ class HTTPHandler(logging.Handler):
             return False
         if not passed:
             return False
-        if isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another in its place
+        if passed is not True and isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another there
             record = passed
         self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in a record: captured as it is now, sent later. Never raises."""
-        try:
-            formatter = self._formatter
-            text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
-            captured = capture(record, formatter, text, keep_args=self._keep_args)
-        except Exception:  # noqa: BLE001  a user's formatter, or a LogRecord that lacks what all have
-            self._lose(record)
-            return
+        captured = None if self._keep_args else capture_plain(record)
+        if captured is None:
+            try:
+                formatter = self._formatter
+                text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
+                captured = capture(record, formatter, text)
+            except Exception:  # noqa: BLE001  a user's formatter, or a LogRecord that lacks what all have
+                self._lose(record)
+                return
         line = self._line
         while not line.put(captured):
             if sys.is_finalizing():  # a `__del__` at the very end: nothing is left to send it with

@@ -24,7 +24,8 @@ class Inbox:
         """How many records may wait here at present, if the others are plain. Set by the buffer."""
         self.forsaken = False
         """Nobody takes records from here any more."""
-        self._beyond = 0  # bytes of the records that are not plain, beyond `PLAIN_COST` each
+        self.beyond = 0
+        """Bytes of the records that are not small and plain, beyond `PLAIN_COST` each."""
         self._taken = 0  # records that have ever left
         self._markers: deque[tuple[int, Marker]] = deque()  # each with the number of records before it
 
@@ -33,7 +34,7 @@ class Inbox:
 
     @property
     def bytes(self) -> int:
-        return len(self.records) * PLAIN_COST + self._beyond
+        return len(self.records) * PLAIN_COST + self.beyond
 
     @property
     def idle(self) -> bool:
@@ -41,7 +42,7 @@ class Inbox:
         return not self.records and not self._markers
 
     def put(self, record: Captured) -> None:
-        self._beyond += record.size - PLAIN_COST
+        self.beyond += record.size - PLAIN_COST
         self.records.append(record)
 
     def put_marker(self, marker: Marker) -> None:
@@ -52,17 +53,17 @@ class Inbox:
         count = min(most, len(self.records))
         if self._markers:
             count = min(count, max(0, self._markers[0][0] - self._taken))
-        if self._beyond:
+        if self.beyond:
             count = next((at for at in range(count) if self.records[at].size >= _LARGE), count) or min(count, 1)
         records = [self.records.popleft() for _ in range(count)]
         self._taken += count
-        self._beyond -= sum([record.size for record in records]) - count * PLAIN_COST
+        self.beyond -= sum([record.size for record in records]) - count * PLAIN_COST
         return records
 
     def take_oldest(self) -> Captured:
         record = self.records.popleft()
         self._taken += 1
-        self._beyond -= record.size - PLAIN_COST
+        self.beyond -= record.size - PLAIN_COST
         return record
 
     def take_marker(self) -> Marker | None:
@@ -73,11 +74,13 @@ class Inbox:
 
     def recall(self, record: Captured) -> bool:
         """Take back a record that was appended when nobody takes any more; False: somebody did after all."""
-        try:
-            self.records.remove(record)
-        except ValueError:
-            return False
-        return True
+        for index, waiting in enumerate(self.records):
+            if waiting is record:
+                del self.records[index]
+                place = self._taken + index
+                self._markers = deque((before - (before > place), marker) for before, marker in self._markers)
+                return True
+        return False
 
     def forsake(self) -> tuple[list[Captured], list[Marker]]:
         """All that is left; who appends after this has to `recall`."""

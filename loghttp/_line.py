@@ -15,7 +15,6 @@ import weakref
 from functools import partial
 
 from loghttp._backoff import Backoff
-from loghttp._capture import Captured
 from loghttp._courier import Courier
 from loghttp._entry import Reader
 from loghttp._listener import HandleError, Listener, notice
@@ -83,12 +82,10 @@ class Line:
             selflog=selflog,
             notice=partial(notice, intake=intake),
         )
+        self.put = self.buffer.put
+        """Takes a record in. False: this line has been closed."""
         self._lifecycle = threading.RLock()  # held while threads are started, so that only one starts them
         self.started = False
-
-    def put(self, record: Captured) -> bool:
-        """Take a record in. False: this line has been closed."""
-        return self.buffer.put(record)
 
     def mark(self) -> Marker:
         return self.buffer.mark()

@@ -76,7 +76,7 @@ class Listener(Worker, logging.handlers.QueueListener):
             events.append(event)
             size += record.size
             level = record.__dict__.get("levelno")
-            urgent = urgent or (isinstance(level, int) and level >= self._flush_level)
+            urgent = urgent or (type(level) is int and level >= self._flush_level)
         self._buffer.put_events(events, size, urgent=urgent)
 
     def _encode(self, record: Captured, now: float) -> Event | None:

@@ -27,7 +27,8 @@ INTERVAL: Final = 60.0
 _logger = logging.getLogger(LOGGER_NAME)
 _logger.addHandler(logging.NullHandler())
 
-_own_threads: set[int] = set()
+own_threads: set[int] = set()
+"""Numbers of our threads: what they log is refused in `handle`."""
 
 
 class own_thread:  # noqa: N801  a context manager reads as a word
@@ -40,20 +41,16 @@ class own_thread:  # noqa: N801  a context manager reads as a word
     """
 
     def __enter__(self) -> None:
-        self._nested = threading.get_ident() in _own_threads
-        _own_threads.add(threading.get_ident())
+        self._nested = threading.get_ident() in own_threads
+        own_threads.add(threading.get_ident())
 
     def __exit__(self, *_: object) -> None:
         if not self._nested:
-            _own_threads.discard(threading.get_ident())
+            own_threads.discard(threading.get_ident())
 
 
-def is_own(record: logging.LogRecord, _ident: Callable[[], int] = threading.get_ident) -> bool:
-    """Is this a record of loghttp's own doing? Cheap, lock-free: the first question of every `handle()`."""
-    return (_ident() in _own_threads and not _in_finalizer()) or record.name == LOGGER_NAME
-
-
-def _in_finalizer() -> bool:
+def in_finalizer() -> bool:
+    """Whether this thread runs a `__del__`: what that logs is the program's, whatever the thread is."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__del__":
@@ -63,12 +60,12 @@ def _in_finalizer() -> bool:
 
 
 def on_own_thread() -> bool:
-    return threading.get_ident() in _own_threads
+    return threading.get_ident() in own_threads
 
 
 def forget_parent() -> None:
     """After a fork: the parent's threads do not exist here, and its losses are its own to tell."""
-    _own_threads.clear()
+    own_threads.clear()
     if (epilogue := sys.__dict__.pop("_loghttp_epilogue", None)) is not None:
         epilogue.lost.clear()
 

@@ -46,7 +46,7 @@ class Stock:
     def _measure_room(self) -> None:
         """Say how many plain records may come in without the lock; after each change to what is held."""
         options, inbox = self._options, self._inbox
-        bytes_left = options.buffer_bytes - self._held_bytes - (inbox.bytes - len(inbox) * PLAIN_COST)
+        bytes_left = options.buffer_bytes - self._held_bytes - inbox.beyond
         inbox.room = 0 if self._closed else min(options.buffer_events - self._held, bytes_left // PLAIN_COST)
 
     def _close_inbox(self) -> None:

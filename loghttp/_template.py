@@ -28,6 +28,10 @@ from loghttp.intakes import Intake
 _MOST: Final = 1_000
 """Call sites (times threads) that are remembered; a program with more of them begins afresh."""
 
+_LONGEST: Final = 16_384
+"""Bytes of a form; an event that is longer takes its time in any case."""
+_SITE_KINDS: Final = frozenset({str, int, NoneType})
+
 # Stand-ins, which nothing else in an event can equal.
 _TEXT: Final = f"loghttp-{token_hex(8)}-"
 _INT: Final = 7_046_029_254_386_353_000
@@ -54,43 +58,51 @@ class Templates:
             created, message = attributes["created"], attributes["msg"]
             if self._site_of is None or type(created) is not float or not 0 <= created <= LATEST:
                 return None
-            key = (*self._site_of(attributes), record.extras, *map(type, record.values))
-            form = self._forms[key] if key in self._forms else self._meet(key, record)
+            site = self._site_of(attributes)
+            key = (site, record.extras, *map(type, record.values))
+            form = self._forms[key] if key in self._forms else self._meet(key, site, record)
             if form is None or not message or message.isspace():
                 return None
             return Event(form.fill((created, record.sequence, message, *record.values)), created, now)
-        except (LookupError, TypeError, ValueError):  # odd attributes, or a value that JSON or UTF-8 cannot carry
+        except Exception:  # noqa: BLE001  odd attributes, or a value that JSON or UTF-8 cannot carry
             return None
 
-    def _meet(self, key: Any, record: Captured) -> _Form | None:
+    def _meet(self, key: Any, site: Sequence[Any], record: Captured) -> _Form | None:
+        if not _SITE_KINDS.issuperset(map(type, site)):
+            return None  # what equals them may be written in another way
         if len(self._met) >= _MOST or len(self._forms) >= _MOST:
             self._met.clear()
             self._forms.clear()
         if key not in self._met:
             self._met.add(key)
             return None
+        self._forms[key] = None  # for good, if the next line raises
         self._forms[key] = form = self._draw(record)
         return form
 
     def _draw(self, record: Captured) -> _Form | None:
         """Have the intake shape the record with stand-ins for its values, and find them in what comes out."""
-        stand_ins = [_stand_in(number, value) for number, value in enumerate(record.values)]
-        sample = record.with_values(_CREATED, _INT - 1, f"{_TEXT}-", stand_ins)
-        body = self._intake.shape(self._reader.read(sample))
-        if len(body) > self._intake.limits.event_bytes // 2:
+        values = [record.__dict__["created"], record.sequence, record.__dict__["msg"], *record.values]
+        stand_ins = [_CREATED, *(_stand_in(number, value) for number, value in enumerate(values[1:], 1))]
+        body = self._shape(record, stand_ins)
+        if len(body) > _LONGEST:
             return None  # others of this site may have to be cut
         spellings: dict[bytes, tuple[int, _Encoder]] = {}
-        values = (record.__dict__["created"], record.sequence, record.__dict__["msg"], *record.values)
-        for number, stand_in in enumerate((_CREATED, _INT - 1, f"{_TEXT}-", *stand_ins)):
+        for number, stand_in in enumerate(stand_ins):
             kind = type(values[number])
             spellings |= {text: (number, encode) for text, encode in _spellings(stand_in, kind)}
         parts = re.split(b"(" + b"|".join(map(re.escape, spellings)) + b")", body)
         if any(_TEXT.encode() in part for part in parts[::2]):
             return None  # a value that is not by itself, but a part of some text
         form = _Form(parts, [(place, *spellings[parts[place]]) for place in range(1, len(parts), 2)])
-        # The proof: what was logged comes out as it would without a form.
-        whole = self._intake.shape(self._reader.read(record))
-        return form if json.loads(form.fill(values)) == json.loads(whole) else None
+        # The proof: these values, and all others, come out as they would without a form.
+        proofs = (values, [_other(value) for value in values])
+        proven = all(json.loads(form.fill(proof)) == json.loads(self._shape(record, proof)) for proof in proofs)
+        return form if proven else None
+
+    def _shape(self, record: Captured, values: Sequence[Any]) -> bytes:
+        created, sequence, message, *extras = values
+        return self._intake.shape(self._reader.read(record.with_values(created, sequence, message, extras)))
 
 
 class _Form:
@@ -122,6 +134,14 @@ def _stand_in(number: int, value: Any) -> Any:
     if value is None:
         return None
     raise TypeError
+
+
+def _other(value: Any) -> Any:
+    """Another of its kind, as different as can be."""
+    kind = type(value)
+    if kind is str:
+        return f'"{value}\\\n\u00e9' if value else "x"
+    return not value if kind is bool else None if value is None else kind(value / 3 + 1)
 
 
 def _spellings(stand_in: Any, kind: type) -> list[tuple[bytes, _Encoder]]:

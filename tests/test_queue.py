@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from loghttp._batch import EVENT_COST, Event
-from loghttp._capture import Captured, capture
+from loghttp._capture import Captured, capture, capture_plain
 from loghttp._entry import Reader
 from loghttp._listener import Listener
 from loghttp._options import Delivery
@@ -136,8 +136,8 @@ def record(number: int, size: int = 1_000, **attributes: Any) -> Captured:
 
 def plain_record(number: int) -> Captured:
     """As most records are: one that is put without a lock."""
-    captured = capture(logging.makeLogRecord({"msg": "order placed", "created": float(number)}), keep_args=False)
-    assert captured.plain
+    captured = capture_plain(logging.makeLogRecord({"msg": "order placed", "created": float(number)}))
+    assert captured is not None
     return captured
 
 
