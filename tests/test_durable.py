@@ -305,6 +305,8 @@ def test_a_living_sibling_adopts(intake: LocalIntake, durable: Make, folder: Pat
         intake.fail_when(status=503)
         pid = nursery.start(0, "logs_steadily", spool_dir=str(folder))
         wait_until(lambda: len(nursery.logged[0]) > 100)
+        [file] = folder.glob(f"*-{pid}-*.spool")
+        wait_until(lambda: rows(file, "SELECT count(*) FROM events") >= [(50,)])
         os.kill(pid, signal.SIGKILL)
         nursery.reap(pid)
         intake.heal()
