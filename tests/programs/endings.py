@@ -6,6 +6,7 @@ The test knows how many records each way logs, and with which status it ends.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import logging
 import logging.config
@@ -204,6 +205,7 @@ def logs_first_in_del() -> None:
 
 
 def logs_in_del_of_a_cycle() -> None:
+    gc.disable()  # or it may die on a daemon thread, which the interpreter's end stops in the middle of its `__del__`
     attach()
     log_records(0, 10)
     late = Late(10, 30)
