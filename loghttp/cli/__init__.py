@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from loghttp.cli.check import check
 from loghttp.cli.demo import demo
 from loghttp.cli.spool import spool
 
@@ -22,4 +23,5 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(check)
 cli.add_command(spool)
