@@ -15,8 +15,6 @@ from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
 from loghttp.cli._check_step import Step
 
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
@@ -55,6 +53,8 @@ def _shake_hands(reach: Reach, context: ssl.SSLContext, host: str) -> dict[str, 
 
 
 def _trusting(verify: bool | str, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415 - as in `_check_probe`
+
     bundle = DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify)
     folder = Path(bundle).is_dir()
     context = ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)

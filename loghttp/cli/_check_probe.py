@@ -17,10 +17,7 @@ from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from requests.utils import select_proxy
-
 from loghttp import _checks
-from loghttp._sender import Sender
 from loghttp.cli import _check_certificate as certificate
 from loghttp.cli._check_step import Step
 
@@ -43,6 +40,11 @@ class Way:
     @classmethod
     def of(cls, handler: Any) -> Way:
         """As the handler goes: its sender itself is asked which proxy and which CA bundle it takes."""
+        # They take as long to import as all else here, which `loghttp --help` needs not wait for.
+        from requests.utils import select_proxy  # noqa: PLC0415
+
+        from loghttp._sender import Sender  # noqa: PLC0415
+
         url, options = handler._intake.url, handler._options
         session = Sender(options, ())._open(url)
         proxy = select_proxy(url, session.proxies)

@@ -28,7 +28,7 @@ _TIMEOUT: Final = 10.0
 _UNDELIVERED, _USAGE, _MISROUTED = 1, 2, 3
 
 
-@click.command()
+@click.command(short_help="Find out whether URL, token, proxy and certificate are right.")
 @click.argument("intake", metavar="[humio|sekoia]", type=click.Choice(list(_destination.NAMES)), required=False)
 @_destination.options
 @click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Check a logging configuration.")
@@ -38,8 +38,7 @@ _UNDELIVERED, _USAGE, _MISROUTED = 1, 2, 3
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
     default=_TIMEOUT,
-    show_default=True,
-    help="Wait so long for each step.",
+    help="Wait so long for each step.  [default: 10]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 def check(
@@ -68,7 +67,7 @@ def check(
     Exit status:
       0  delivered
       1  not delivered
-      2  the command was not understood; or token, settings or configuration are missing or wrong
+      2  the command was not understood, or settings are missing or wrong
       3  delivered, but the configuration sends something twice, or never
     """
     chosen = [option for option in (intake, config, django) if option is not None]
@@ -99,8 +98,7 @@ def _check_configuration(report: _Report, config: Path | None, django: str | Non
             plan, wrong, warned = configuration.plan(what, before)
     except configuration.Unusable as error:
         raise click.UsageError(str(error)) from None
-    for name, reason in wrong.items():
-        report.wrong(name, reason)
+    report.wrong(wrong)
     report.notes(warned)
     for made in plan.ours:
         feeds = where(plan, made)
@@ -168,10 +166,12 @@ class _Report:
         if self._page:
             self._page.blank()
 
-    def wrong(self, name: str, reason: str) -> None:
-        self._wrong[name] = reason
-        if self._page:
-            self._page.finding("failed", name, reason, "")
+    def wrong(self, reasons: dict[str, str]) -> None:
+        self._wrong = reasons
+        if self._page and reasons:
+            for name, reason in reasons.items():
+                self._page.finding("failed", name, reason, "")
+            self._page.blank()
 
     def notes(self, warned: list[str]) -> None:
         for warning in warned:
@@ -182,12 +182,13 @@ class _Report:
         for finding in findings:
             if self._page:
                 mark = "note" if finding.kind == "note" else "failed"
-                self._page.finding(mark, finding.kind, finding.text, finding.advice)
+                about = {"twice": "sent twice", "nothing": "never sent", "note": "logging"}[finding.kind]
+                self._page.finding(mark, about, finding.text, finding.advice)
 
     def end(self) -> None:
         if not self._page:
             return
-        if len(self._findings) + len(self._wrong):
+        if self._findings:
             self._page.blank()
         self._page.verdict(self._words(), self.status == 0)
 
