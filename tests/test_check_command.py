@@ -145,7 +145,7 @@ def test_a_closed_port() -> None:
     port.release()
 
     assert 1 == ended.code
-    assert f"127.0.0.1 port {port.number}, refused it: nothing listens there" in ended.of("connection")
+    assert f"127.0.0.1 port {port.number} refused it: nothing listens there" in ended.of("connection")
 
 
 def test_an_intake_that_is_silent() -> None:
@@ -321,7 +321,7 @@ def test_an_expired_certificate_is_told_with_its_day(nginx, intake, authority, b
 
     assert 1 == ended.code
     day = (now - timedelta(days=3, hours=1)).date().isoformat()
-    assert f"of 127.0.0.1 has expired on {day}, 3 days ago" in ended.of("certificate")
+    assert f"of 127.0.0.1 expired on {day}, 3 days ago" in ended.of("certificate")
 
 
 def test_a_certificate_of_tomorrow(nginx, intake, authority, bundle) -> None:

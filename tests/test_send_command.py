@@ -186,7 +186,7 @@ def test_text_is_sent_as_it_is(intake: LocalIntake, log: Path) -> None:
     assert ["one", "\ttwo  ", "three", "four \\xff\\xe9 \U0001f680", "in\0side", "last, without end"] == messages(
         intake
     )
-    assert {"file": str(log)} == events[0].fields
+    assert {"file": str(log), "offset": content.index(b"\ttwo")} == events[1].fields
 
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc).timestamp()
@@ -246,7 +246,7 @@ def test_members_of_json(intake: LocalIntake, log: Path) -> None:
 
     assert [message for _, message, _ in MEMBERS] == messages(intake)
     for (members, _, fields), event in zip(MEMBERS, events, strict=True):
-        assert {"file": str(log), **fields} == event.fields, members
+        assert {"file": str(log), "offset": event.fields["offset"], **fields} == event.fields, members
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_times_of_json(value: Any, intake: LocalIntake, log: Path) -> None:
     events = arrived(intake, log, content.encode())
 
     assert [pytest.approx(NOON, abs=1e-3)] * 4 == [event.time for event in events]
-    assert [{"file": str(log)}] * 4 == [event.fields for event in events]
+    assert [{"file", "offset"}] * 4 == [set(event.fields) for event in events]
 
 
 @pytest.mark.parametrize("line", ['{"a": ', "[1, 2]", '"text"', "{}", "7", "{'a': 1}", "[" * 5000])
@@ -282,7 +282,7 @@ def test_what_is_no_json_object_is_text(line: str, intake: LocalIntake, log: Pat
 def test_json_as_text(intake: LocalIntake, log: Path) -> None:
     """--text leaves lines of JSON alone."""
     [event] = arrived(intake, log, b'{"message": "hi", "time": 1}\n', "--text")
-    assert ('{"message": "hi", "time": 1}', {"file": str(log)}) == (event.message, event.fields)
+    assert ('{"message": "hi", "time": 1}', {"file": str(log), "offset": 0}) == (event.message, event.fields)
 
 
 def test_a_very_long_line_is_cut_and_says_so(intake: LocalIntake, log: Path) -> None:
@@ -300,7 +300,7 @@ def test_sekoia_gets_the_same(intake: LocalIntake, log: Path) -> None:
 
     [event] = intake.events
     expected = {"@timestamp": "2026-01-31T12:00:00.000000+00:00", "message": "hi", "level": "ERROR", "user": {"id": 7}}
-    assert {**expected, "file": str(log)} == event.event
+    assert {**expected, "file": str(log), "offset": 0} == event.event
 
 
 def test_options_for_humio(intake: LocalIntake, log: Path) -> None:
@@ -309,7 +309,7 @@ def test_options_for_humio(intake: LocalIntake, log: Path) -> None:
     [event] = arrived(intake, log, b"hi\n", *options)
 
     assert ("app", "kv", "h1") == (event.source, event.sourcetype, event.host)
-    assert {"#env": "prod", "rack": "r=2", "file": str(log)} == event.fields
+    assert {"#env": "prod", "rack": "r=2", "file": str(log), "offset": 0} == event.fields
 
 
 # ---- the books
@@ -545,7 +545,7 @@ def test_a_pipe(intake: LocalIntake) -> None:
     assert (0, "") == (result.code, result.err)
     assert "stdin: 3 lines, 17 B\n3 of 3 events delivered" in result.out
     assert ["first", "second", "last"] == messages(intake)
-    assert [{}] * 3 == [event.fields for event in intake.events]
+    assert [{"offset": offset} for offset in (0, 6, 13)] == [event.fields for event in intake.events]
 
 
 def test_sigterm_ends_a_pipe_in_good_order(intake: LocalIntake) -> None:

@@ -69,7 +69,7 @@ def _untrusted(reach: Reach, host: str, error: ssl.SSLCertVerificationError, now
     code = error.verify_code
     shown = _decoded(reach, host)
     if code == _EXPIRED and shown and _end(shown) < now:
-        text = f"of {host} has expired on {_day(_end(shown))}, {_span(now - _end(shown))} ago"
+        text = f"of {host} expired on {_day(_end(shown))}, {_span(now - _end(shown))} ago"
         advice = "Whoever runs the intake has to renew it."
     elif code == _NOT_YET and shown:
         text = f"of {host} is valid from {_time_of(shown['notBefore'])} on only"

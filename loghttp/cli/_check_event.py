@@ -28,7 +28,8 @@ SLOW: Final = 2.0
 """Seconds for one event beyond which it is said: handlers have time, but a 503 may not be far."""
 _LOOK_EVERY: Final = 0.01
 _STATUS: Final = re.compile(r"HTTP (\d{3})\b")
-_WRAPPING: Final = re.compile(r"^\w+: HTTPS?Connection(?:Pool)?\([^)]*\): ")
+_WRAPPING: Final = re.compile(r"^\w+: (?:HTTPS?Connection(?:Pool)?\([^)]*\): |\[\w+: \w+\] )?| \(_\w+\.c:\d+\)$")
+"""What Python puts around a reason: classes and places in its own source."""
 _LOCATION: Final = re.compile(r" \(to (\S+)\)$")
 
 
@@ -66,8 +67,8 @@ class Trial:
             handler.emit(record)
         return trial
 
-    def wait(self, url: str, limit: float) -> Step:
-        """What became of it, at the latest after `limit` seconds."""
+    def wait(self, url: str, limit: float, *, explained: bool) -> Step:
+        """What became of it, at the latest after `limit` seconds; if an earlier step has `explained` it, in short."""
         while not self._settled() and time.monotonic() - self.began < limit:
             time.sleep(_LOOK_EVERY)
         seconds = time.monotonic() - self.began
@@ -75,7 +76,7 @@ class Trial:
         self.handler.close()
         if delivered:
             return self._arrived(seconds)
-        return self._failed(url, seconds)
+        return self._failed(url, seconds, explained)
 
     def _settled(self) -> bool:
         stats = self.handler.stats()
@@ -95,9 +96,11 @@ class Trial:
             )
         return Step("event", "ok", text, seconds=seconds)
 
-    def _failed(self, url: str, seconds: float) -> Step:
+    def _failed(self, url: str, seconds: float, explained: bool) -> Step:
         stats = self.handler.stats()
         error = _WRAPPING.sub("", stats.last_error or f"nothing was heard within {seconds:.0f} s")
+        if explained:
+            return Step("event", "failed", f"not delivered: {error}", "", seconds)
         status = _STATUS.match(error)
         at = f" (POST {url})" if status else ""
         proxys = any("the proxy refuses them" in line for line in self.said)

@@ -106,25 +106,24 @@ def _name(way: Way) -> Step | None:
 
 def _connection(way: Way) -> Step:
     host, port = way.hop
-    where = f"{host} port {port}"
-    to_proxy = ", the proxy" if way.proxy else ""
+    where = f"{'the proxy ' if way.proxy else ''}{host} port {port}"
     try:
         (connected, seconds) = _timed(lambda: socket.create_connection((host, port), way.timeout))
     except TimeoutError:
-        text = f"{where}{to_proxy}, did not answer within {way.timeout:g} s"
+        text = f"{where} did not answer within {way.timeout:g} s"
         advice = "A firewall may swallow it; " + (
             "check the proxy's address." if way.proxy else "if this network wants a proxy, set HTTPS_PROXY."
         )
         return Step("connection", "failed", text, advice, way.timeout)
     except ConnectionRefusedError:
         advice = "Check the proxy's host and port." if way.proxy else "Check host and port of the URL; is it running?"
-        return Step("connection", "failed", f"{where}{to_proxy}, refused it: nothing listens there", advice)
+        return Step("connection", "failed", f"{where} refused it: nothing listens there", advice)
     except OSError as error:
-        return Step("connection", "failed", f"{where}{to_proxy}: {error.strerror or error}", "Check the network.")
+        return Step("connection", "failed", f"{where}: {error.strerror or error}", "Check the network.")
     with connected:
         address = str(connected.getpeername()[0])
     at = "" if address == host else f" at {address}"
-    return Step("connection", "ok", f"{where}{at} answers{to_proxy}", seconds=seconds)
+    return Step("connection", "ok", f"{where}{at} answers", seconds=seconds)
 
 
 def _tunnel(way: Way) -> Step:

@@ -53,13 +53,13 @@ class Parser:
         self._fields = fields or {}
         self._text_only = text_only
 
-    def record(self, line: bytes) -> logging.LogRecord | None:
-        """The record; None for a line without anything in it."""
+    def record(self, line: bytes, offset: int) -> logging.LogRecord | None:
+        """The record; None for a line without anything in it. `offset` is where it begins, in bytes."""
         text = line.rstrip(b"\r\0").decode("utf-8", "backslashreplace").removeprefix("\ufeff")
         if not text or text.isspace():
             return None
         members = None if self._text_only else _object(text)
-        attributes = {**_BLANK, **self._fields}
+        attributes = {**_BLANK, **self._fields, "offset": offset}
         if members is None:
             attributes |= {"msg": text, **_of_text(text)}
         else:

@@ -63,6 +63,7 @@ class Positions:
         except BlockingIOError:
             os.close(self._lock)
             raise Busy from None
+        self._known = [(file, known) for file in sorted(folder.glob(f"*{_SUFFIX}")) if (known := _read(file))]
 
     def close(self) -> None:
         os.close(self._lock)
@@ -71,47 +72,38 @@ class Positions:
         """The position of an open file; at its start if it is not known."""
         status = os.fstat(descriptor)
         head = os.pread(descriptor, _HEAD, 0)
-        known = {
-            "path": str(path.resolve()),
-            "device": status.st_dev,
-            "inode": status.st_ino,
-            "url": self._url,
-            "offset": 0,
-        }
-        for file in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            earlier = _read(file)
-            if earlier is None or earlier["url"] != self._url:
+        now = {"path": str(path.resolve()), "device": status.st_dev, "inode": status.st_ino, "url": self._url}
+        for file, known in self._known:
+            if known["url"] != self._url or known["offset"] > status.st_size:
                 continue
-            length = earlier["head_bytes"]
-            same_place = earlier["path"] == known["path"] or (earlier["device"], earlier["inode"]) == (
-                status.st_dev,
-                status.st_ino,
-            )
-            same_start = length <= len(head) and _digest(head[:length]) == earlier["head"]
-            if same_place and same_start and earlier["offset"] <= status.st_size:
-                return Position(file, {**known, "offset": earlier["offset"]}, head)
-            _forget(file, earlier)
-        return Position(self._folder / f"{secrets.token_hex(8)}{_SUFFIX}", known, head)
+            length = known["head_bytes"]
+            same_place = known["path"] == now["path"] or all(known[name] == now[name] for name in ("device", "inode"))
+            if same_place and length <= len(head) and known["head"] == _digest(head[:length]):
+                known.update(now)
+                return Position(file, known, head)
+        anew = {**now, "offset": 0, "head_bytes": 0, "head": _digest(b"")}
+        self._known.append((self._folder / f"{secrets.token_hex(8)}{_SUFFIX}", anew))
+        return Position(*self._known[-1], head)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
+    """What was saved; None for what cannot be read, and for what is forgotten."""
     try:
-        known = json.loads(file.read_bytes())
+        known: dict[str, Any] = json.loads(file.read_bytes())
         fine = all(isinstance(known[name], str) for name in ("path", "url", "head"))
         fine = fine and all(isinstance(known[name], int) for name in ("device", "inode", "offset", "head_bytes"))
+        if fine and time.time() - file.stat().st_mtime > _FORGET and not _is_there(known):
+            file.unlink()
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return known if fine else None
 
 
-def _forget(file: Path, known: dict[str, Any]) -> None:
-    """Drop a position whose file is no more where it was, when nobody has asked for it for long."""
+def _is_there(known: dict[str, Any]) -> bool:
     with suppress(OSError):
-        if time.time() - file.stat().st_mtime < _FORGET:
-            return
-        there = Path(known["path"])
-        if not there.exists() or there.stat().st_ino != known["inode"]:
-            file.unlink()
+        return bool(Path(known["path"]).stat().st_ino == known["inode"])
+    return False
 
 
 def _digest(head: bytes) -> str:

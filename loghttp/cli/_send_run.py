@@ -155,46 +155,55 @@ class Shipment:
     def run(self, names: Sequence[str]) -> None:
         """Ship all of them, and wait for the end."""
         with self._stop.by_signals():
-            opened = [self._open(name) for name in names]
-            try:
-                for source, descriptor, position in opened:
-                    if descriptor is not None and not self._stop:
-                        self._read(source, descriptor, position)
-                self._finish()
-            finally:
-                for _, descriptor, _ in opened:
-                    if descriptor:  # 0 is stdin, which is not ours to close
-                        os.close(descriptor)
+            self._total = self._sum(names)
+            for name in names:
+                source = Source("stdin" if name == "-" else name)
+                self.sources.append(source)
+                try:
+                    if not self._stop:
+                        with self._opened(source, name) as (descriptor, position):
+                            self._read(source, descriptor, position)
+                except OSError as error:
+                    source.trouble = error.strerror or str(error)
+            self._finish()
 
-    def _open(self, name: str) -> tuple[Source, int | None, Position | None]:
-        """All are opened first, so that the bar knows how much there is, and rotation meanwhile does no harm."""
-        source = Source("stdin" if name == "-" else name)
-        self.sources.append(source)
-        try:
-            descriptor = sys.stdin.fileno() if name == "-" else os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-            status = os.fstat(descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                os.close(descriptor)
-                source.trouble = "it is a folder"
-                return source, None, None
-        except OSError as error:
-            source.trouble = error.strerror or str(error)
-            return source, None, None
-        position = None
-        if stat.S_ISREG(status.st_mode):
-            if os.pread(descriptor, len(_GZIP), 0) == _GZIP:
-                source.trouble = f"it is compressed: zcat {name} | loghttp send ..."
-                return source, None, None
-            if name == "-":
+    def _sum(self, names: Sequence[str]) -> int | None:
+        """Bytes that there are to send; None where a pipe is among them."""
+        total = 0
+        for name in names:
+            with suppress(OSError):  # it is told when its turn comes
+                status = os.fstat(sys.stdin.fileno()) if name == "-" else Path(name).stat()
+                if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                    return None
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+                if name != "-" and self._positions is not None:
+                    with Path(name).open("rb") as file:
+                        total -= self._positions.of(Path(name), file.fileno()).offset
+        return total
+
+    @contextmanager
+    def _opened(self, source: Source, name: str) -> Iterator[tuple[int, Position | None]]:
+        """Raises OSError, also for what is no log."""
+        if name == "-":
+            descriptor = sys.stdin.fileno()
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 source.began = os.lseek(descriptor, 0, os.SEEK_CUR)
-            elif self._positions is not None:
-                position = self._positions.of(Path(name), descriptor)
-                source.began, source.resumed = position.offset, position.offset > 0
-            if self._total is not None:
-                self._total += max(0, status.st_size - source.began)
-        else:
-            self._total = None
-        return source, descriptor, position
+            yield descriptor, None
+            return
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            mode, position = os.fstat(descriptor).st_mode, None
+            if stat.S_ISDIR(mode):
+                raise OSError("it is a folder")
+            if stat.S_ISREG(mode):
+                if os.pread(descriptor, len(_GZIP), 0) == _GZIP:
+                    raise OSError(f"it is compressed: zcat {name} | loghttp send ...")
+                if self._positions is not None:
+                    position = self._positions.of(Path(name), descriptor)
+                    source.began, source.resumed = position.offset, position.offset > 0
+            yield descriptor, position
+        finally:
+            os.close(descriptor)
 
     def _read(self, source: Source, descriptor: int, position: Position | None) -> None:
         is_stream = position is None and not stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -216,7 +225,7 @@ class Shipment:
                 if line is None:
                     pause()
                     continue
-                self._hand_over(source, parser, line)
+                self._hand_over(source, parser, line, end)
                 lines += 1
                 size += line.end - end
                 self._bytes += line.end - end
@@ -225,13 +234,12 @@ class Shipment:
                     pause()
             else:
                 source.whole = not self._stop
-        except OSError as error:
-            source.trouble = error.strerror or str(error)
-        source.bytes = end - source.began
-        pause()
+        finally:
+            source.bytes = end - source.began
+            pause()
 
-    def _hand_over(self, source: Source, parser: Parser, line: Line) -> None:
-        record = parser.record(line.content)
+    def _hand_over(self, source: Source, parser: Parser, line: Line, offset: int) -> None:
+        record = parser.record(line.content, offset)
         if record is None:
             source.blank += 1
             return

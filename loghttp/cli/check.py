@@ -149,7 +149,8 @@ class _Report:
                 tell(step)
             if trial.filtered:
                 tell(Step("filter", "note", "a filter of the handler holds the test event back; sent past it"))
-            tell(trial.wait(way.url, sum(handler._options.timeout) + timeout))
+            explained = any(step.outcome == "failed" for step in steps)
+            tell(trial.wait(way.url, sum(handler._options.timeout) + timeout, explained=explained))
         if folder := getattr(handler, "wanted_spool", None):
             tell(_spool(Path(folder)))
         delivered = bool(handler.stats().delivered)

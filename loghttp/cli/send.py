@@ -75,7 +75,8 @@ def send(
       level    level, severity, levelname, log.level, loglevel, lvl
       message  message, msg, event, short_message, log
 
-    A time without a zone is this machine's. The name of the FILE is the field `file`.
+    A time without a zone is this machine's. The fields `file` and `offset` say where the line stands: they keep the
+    order of lines of one time, and tell an event that came twice.
 
     Blank lines are left out, and NUL bytes at both ends of a line. Bytes that are no UTF-8 stay readable (\\xff). A
     line of more than 1 MiB is cut and marked with loghttp_cut. A last line without a newline is sent as it is.
