@@ -460,7 +460,9 @@ def test_after_an_outage_the_same_command_delivers(log: Path, spool: Path) -> No
         intake.stop()
         result = send("humio", intake, log, "--spool", spool, "--give-up", 0.2)
         assert 1 == result.code
-        [waiting] = re.findall(rf"(?m)^([\d,]+) events wait in {spool}; the same command delivers them\.$", result.out)
+        [waiting] = re.findall(
+            rf"(?m)^Waiting in {spool}: ([\d,]+) events; the same command delivers them\.$", result.out
+        )
         assert f"0 of {waiting} events delivered" in result.out
         assert not intake.events
         intake.start()

@@ -17,6 +17,7 @@ from typing import Any, Final
 from loghttp._verdict import Misconfigured, Reply, judge_status
 from loghttp.cli._check_probe import CREDENTIALS
 from loghttp.cli._check_step import Step
+from loghttp.cli._destination import plain
 
 PATIENCE: Final[dict[str, Any]] = {
     "flush_interval": 0.0,
@@ -28,8 +29,6 @@ SLOW: Final = 2.0
 """Seconds for one event beyond which it is said: handlers have time, but a 503 may not be far."""
 _LOOK_EVERY: Final = 0.01
 _STATUS: Final = re.compile(r"HTTP (\d{3})\b")
-_WRAPPING: Final = re.compile(r"^\w+: (?:HTTPS?Connection(?:Pool)?\([^)]*\): |\[\w+: \w+\] )?| \(_\w+\.c:\d+\)$")
-"""What Python puts around a reason: classes and places in its own source."""
 _LOCATION: Final = re.compile(r" \(to (\S+)\)$")
 
 
@@ -98,7 +97,7 @@ class Trial:
 
     def _failed(self, url: str, seconds: float, explained: bool) -> Step:
         stats = self.handler.stats()
-        error = _WRAPPING.sub("", stats.last_error or f"nothing was heard within {seconds:.0f} s")
+        error = plain(stats.last_error or f"nothing was heard within {seconds:.0f} s")
         if explained:
             return Step("event", "failed", f"not delivered: {error}", "", seconds)
         status = _STATUS.match(error)

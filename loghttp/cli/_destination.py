@@ -7,6 +7,7 @@ comes from the environment, or from a file.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 NAMES: Final[dict[str, Kind]] = dict(zip(("humio", "sekoia"), KINDS, strict=True))
 TITLES: Final = {"humio": "Humio", "sekoia": "SEKOIA.IO"}
+_WRAPPING: Final = re.compile(r"^\w+: (?:HTTPS?Connection(?:Pool)?\([^)]*\): |\[\w+: \w+\] )?| \(_\w+\.c:\d+\)$")
+"""What Python puts around a reason: classes, and places in its own source."""
 _TOKEN_MOST: Final = 64 * 1024  # bytes; whoever names a log file by mistake need not wait for all of it
 
 _OPTIONS: Final = (
@@ -75,6 +78,11 @@ def handler(
         except ConfigurationError as error:
             raise click.UsageError(str(error)) from None
     return made, [str(warning.message) for warning in caught if warning.category is UserWarning]
+
+
+def plain(error: str) -> str:
+    """A handler's `last_error` in the words that say something to a person."""
+    return _WRAPPING.sub("", error)
 
 
 def _read(token_file: str) -> str:

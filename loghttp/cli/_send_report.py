@@ -9,6 +9,7 @@ from typing import Any
 
 from loghttp import DROP_REASONS, Stats
 from loghttp.cli import _spool_text as text
+from loghttp.cli._destination import plain
 from loghttp.cli._send_run import Source
 
 
@@ -41,16 +42,21 @@ class Report:
     def lines(self) -> Iterator[str]:
         for source in self.sources:
             yield self._of_source(source)
-        stats = self.stats
-        retries = f", {text.count(stats.retries, 'retry')}".replace("retrys", "retries") if stats.retries else ""
+        if self.stats.accepted:
+            yield from self._of_the_books(self.stats)
+        else:
+            yield f"Nothing to deliver to {self.url}."
+        yield from self._of_the_end()
+
+    def _of_the_books(self, stats: Stats) -> Iterator[str]:
+        retries = f", {stats.retries:,} {'retry' if stats.retries == 1 else 'retries'}" if stats.retries else ""
         delivered = f"{stats.delivered:,} of {text.count(stats.accepted, 'event')} delivered to {self.url}"
         yield f"{delivered} in {took(self.seconds)} ({text.count(stats.requests, 'request')}{retries})."
         for reason, number in stats.dropped.items():
             kept = "; kept, see loghttp spool --dead-letters" if reason == "refused" and self.spool else ""
             yield f"  {number:,} {reason}: {DROP_REASONS[reason]}{kept}"  # type: ignore[index]  # its own names
         if not self.fine and stats.last_error:
-            yield f"  last error: {stats.last_error}"
-        yield from self._of_the_end()
+            yield f"  last error: {plain(stats.last_error)}"
 
     def _of_the_end(self) -> Iterator[str]:
         if self.signal is not None:
@@ -58,7 +64,7 @@ class Report:
         if self.gave_up:
             yield "Given up: the intake has taken nothing for too long (--give-up)."
         if self.left:
-            yield f"{text.count(self.left, 'event')} wait in {self.spool}; the same command delivers them."
+            yield f"Waiting in {self.spool}: {text.count(self.left, 'event')}; the same command delivers them."
         if self.spool and any(
             not source.whole and not source.trouble and source.name != "stdin" for source in self.sources
         ):
