@@ -82,9 +82,9 @@ def send(
     line of more than 1 MiB is cut and marked with loghttp_cut. A last line without a newline is sent as it is.
 
     With --spool, the same command goes on where it was stopped, by Ctrl-C, a crash or an outage, and sends only what is
-    new in a FILE that grows or is rotated. Ctrl-C sends nothing twice. A crash (kill -9) loses nothing of a FILE; it
-    can repeat the last 1,000 lines, and a batch whose reply was not yet there. Of stdin, what was read and is not
-    yet on disk is lost in a crash: at most 1,000 lines.
+    new in a FILE that grows or is rotated. Ctrl-C sends nothing twice, unless a reply takes more than five seconds. A
+    crash (kill -9) loses nothing of a FILE; it can repeat the last 1,000 lines, and a batch whose reply was not yet
+    there. Of stdin, what was read and is not yet on disk is lost in a crash: at most 1,000 lines.
 
     \b
     For example:
