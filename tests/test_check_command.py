@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import trustme
-from servers import DEADLINE, Nginx, Port, Proxy, Squid, Tinyproxy, clean_environment
+from servers import DEADLINE, Nginx, Proxy, Squid, Tinyproxy, clean_environment
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -30,6 +30,7 @@ from click.testing import CliRunner
 from loghttp import HumioHECHandler
 from loghttp.cli import cli
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 TOKEN, KEY = "t0ken-0f-hum1o", "k3y-0f-sek01a"
 WRONG = "wr0ng-p4ssw0rd"
@@ -140,7 +141,7 @@ def test_a_name_that_does_not_exist() -> None:
 
 def test_a_closed_port() -> None:
     """A refused connection is told with host and port."""
-    port = Port()
+    port = ReservedPort()
     ended = check("sekoia", "--url", f"http://127.0.0.1:{port.number}")
     port.release()
 

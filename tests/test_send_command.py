@@ -228,6 +228,11 @@ MEMBERS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"short_message": "hi", "level": 3}, "hi", {"level": 3}),
     ({"message": "hi", "name": "shop", "process": 7, "lineno": 3}, "hi", {"logger": "shop", "process": 7, "lineno": 3}),
     ({"message": "hi", "process": {"pid": 1, "name": "x"}}, "hi", {"process.pid": 1, "process.name": "x"}),
+    (
+        {"message": "hi", "lineno": 3.5, "process": True, "msecs": 7},
+        "hi",
+        {"lineno_": 3.5, "process_": True, "msecs_": 7},
+    ),
     ({"message": "hi", "args": [1], "msg": "other"}, "hi", {"args_": "[1]", "msg_": "other"}),
     ({"message": "hi", "_a": 1, "__a": 2, "a": 3}, "hi", {"a_": 1, "a__": 2, "a": 3}),
     ({"message": "hi", "exc_info": "Traceback: boom"}, "hi\nTraceback: boom", {}),

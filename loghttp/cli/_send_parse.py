@@ -31,12 +31,9 @@ _HEAD: Final = 120  # characters of a line in which time and level are looked fo
 _OLDEST: Final = 1e8  # 1973, in seconds; smaller numbers are no times of logs
 _UNITS: Final = (1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9)  # seconds, milli-, micro-, nanoseconds
 
-# Names that `logging` keeps for itself. Those of the first kind may be set to anything, for no other use is made of
-# them here; they are sent under their own names as the handler's `attributes`.
-ATTRIBUTES: Final = (
-    *("pathname", "filename", "module", "lineno", "funcName", "thread", "threadName", "processName", "process"),
-    *("msecs", "relativeCreated"),
-)
+# Names that `logging` keeps for itself. These may be set to any text or whole number, for no other use is made of them
+# here; they are sent under their own names as the handler's `attributes`.
+ATTRIBUTES: Final = ("pathname", "filename", "module", "lineno", "funcName", "thread", "threadName", "process")
 _BLANK: Final[dict[str, Any]] = {
     **dict.fromkeys(ATTRIBUTES),
     "name": "loghttp.send",
@@ -127,8 +124,8 @@ def _free(members: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if name in _RESERVED:
             if isinstance(value, dict):  # ECS: {"process": {"pid": 1}}
                 yield from ((_unused(f"{name}.{inner}", taken), deeper) for inner, deeper in value.items())
-            elif name in ATTRIBUTES:
-                yield name, json.dumps(value) if isinstance(value, list) else value
+            elif name in ATTRIBUTES and type(value) in (str, int):
+                yield name, value
             else:
                 yield _unused(f"{name}_", taken), value
         elif name.startswith("_") or not name:  # extras that begin so are private, and would stay home
