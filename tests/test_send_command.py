@@ -400,6 +400,7 @@ def test_an_intake_that_stays_down_is_given_up(log: Path) -> None:
     ("arguments", "words"),
     [
         (("sekoia", "--source", "app"), "--source goes with humio"),
+        (("sekoia", "--event-format", "object"), "--event-format goes with humio"),
         (("sekoia", "--tag", "a=b"), "--tag goes with humio"),
         (("humio", "--tag", "ab"), "--tag ab: give a name and a value"),
         (("humio", "-", "-"), "stdin can be read only once"),

@@ -37,6 +37,11 @@ _OPTIONS: Final = (
     ),
     click.option("--endpoint", metavar="PATH", help="As the handler's endpoint, for example /services/collector."),
     click.option("--auth-scheme", type=click.Choice(["Bearer", "Splunk"]), help="Humio only.  [default: Bearer]"),
+    click.option(
+        "--event-format",
+        type=click.Choice(["string", "object"]),
+        help="Humio only; some Splunk servers need object.  [default: string]",
+    ),
     click.option("--ca", metavar="FILE", help="CA bundle to trust, as the handler's verify."),
     click.option("--cert", metavar="FILE", help="Client certificate and its key, in one PEM file."),
 )
@@ -56,19 +61,20 @@ def handler(
     token_file: str | None,
     endpoint: str | None,
     auth_scheme: str | None,
+    event_format: str | None,
     ca: str | None,
     cert: str | None,
     **more: Any,
 ) -> tuple[Handler, list[str]]:
     """The handler, made as a program makes it, and the warnings that it gave. What is wrong is a usage error."""
     kind = NAMES[name]
-    if auth_scheme and kind.handler is not HumioHECHandler:
-        raise click.UsageError("--auth-scheme goes with humio.")
+    if (auth_scheme or event_format) and kind.handler is not HumioHECHandler:
+        raise click.UsageError(f"{'--auth-scheme' if auth_scheme else '--event-format'} goes with humio.")
     token = _read(token_file) if token_file else os.environ.get(kind.token_variable, "").strip()
     if not token:
         missing = f"{token_file} is empty" if token_file else "no token"
         raise click.UsageError(f"{missing}: set {kind.token_variable}, or give --token-file FILE.")
-    given = {"endpoint": endpoint, "auth_scheme": auth_scheme, "verify": ca, "cert": cert}
+    given = {"endpoint": endpoint, "auth_scheme": auth_scheme, "event_format": event_format, "verify": ca, "cert": cert}
     more |= {name: value for name, value in given.items() if value is not None}
     more["token" if kind.handler is HumioHECHandler else "intake_key"] = token
     with warnings.catch_warnings(record=True) as caught:
