@@ -31,7 +31,7 @@ YOUR_TURN: Final = "Your turn, with HUMIO_INGEST_TOKEN and SEKOIA_INTAKE_KEY set
 _FLUSH_SECONDS = 10.0  # loopback takes milliseconds; this is for a machine that is very busy
 
 
-@click.command()
+@click.command(short_help="See what each intake receives, without an account.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 def demo(as_json: bool) -> None:
     """Show what each intake receives, without an account.
@@ -46,6 +46,10 @@ def demo(as_json: bool) -> None:
     In a terminal   a page to read; NO_COLOR=1 takes the colours away
     In a pipe       plain text, one event a line: loghttp demo | grep WARNING
     With --json     {"humio": {"events": [...], "stats": {...}}, "sekoia": {...}}
+
+    \b
+    For example:
+      $ loghttp demo
     """
     in_terminal = sys.stdout.isatty() and not as_json
     if in_terminal:  # before anything is sent: rich may be missing

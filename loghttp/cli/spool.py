@@ -30,7 +30,7 @@ from loghttp.cli._spool_report import Report
 _BETWEEN_UPDATES = 200  # events
 
 
-@click.command()
+@click.command(short_help="Show, deliver or take out what waits in a spool folder.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 @click.option("--export", metavar="FILE", help="Write every event to FILE as JSON lines; - is stdout.")
@@ -73,7 +73,7 @@ def spool(
     For example, after an outage, when the programs are gone:
       $ export HUMIO_INGEST_TOKEN=...
       $ loghttp spool /var/spool/shop --drain
-      1,204 of 1,204 events delivered to https://cloud.humio.com/api/v1/ingest/hec (1 request).
+      1,204 of 1,204 events delivered to https://cloud.humio.com/... (1 request).
 
     \b
     Exit status:
