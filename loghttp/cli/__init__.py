@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from loghttp.cli.demo import demo
+from loghttp.cli.serve import serve
 from loghttp.cli.spool import spool
 
 
@@ -22,4 +23,5 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(serve)
 cli.add_command(spool)

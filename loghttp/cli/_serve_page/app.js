@@ -1,0 +1,390 @@
+// The page of `loghttp serve`: asks the server for what came, and gives it to the parts.
+//
+// However much comes, the page draws at most ten times a second, and only what can be seen. Pausing, scrolling or
+// selecting holds the list still; what comes meanwhile waits, within the server's own bound.
+
+import { Chart } from "./chart.js";
+import { $, copy, counted, h } from "./dom.js";
+import { SEVERITIES, compile } from "./filter.js";
+import { EventList } from "./list.js";
+import { RequestList } from "./requests.js";
+
+const DRAW_EVERY = 100; // milliseconds
+const CHART_EVERY = 250;
+const ASK_EVERY = 120; // gathers what comes in a batch; the server itself waits until there is something
+const ASK_AGAIN = 2000; // after the server did not answer
+
+const MODES = [
+  ["healthy", "Healthy", ""],
+  ["503", "503", "Every request is answered 503: what does your program do?"],
+  ["429", "429", "Every request is answered 429, with Retry-After: 5."],
+  ["slow", "Slow", "Every answer takes 5 seconds."],
+  ["down", "Down", "Nobody listens: connections are refused."],
+];
+
+const state = {
+  boot: null,
+  about: null,
+  mode: "healthy",
+  all: [], // events held, oldest first
+  shown: [], // those of them that pass the filter and the levels
+  waiting: [], // answers that came while paused
+  paused: false,
+  filter: null,
+  hidden: new Set(), // severities
+  part: null, // of the time: [from, to] in Unix seconds
+  counts: {}, // of events that pass the filter, by severity
+  asked: { event: 0, change: -1 }, // how far the server's answers have come
+  totals: { events: 0, requests: 0, refused: 0 },
+  rates: [], // [time, total] of the last seconds
+};
+
+const requests = new RequestList();
+const chart = new Chart((part) => {
+  state.part = part;
+  refilter();
+});
+const list = new EventList({ filterBy, openRequest, changed: hold });
+
+// ---- what comes
+
+async function listen() {
+  for (;;) {
+    try {
+      state.about ??= await (await ask("api/about")).json();
+      list.attributes = new Set(state.about.attributes);
+      const { event, change } = state.asked;
+      const known = state.boot ? `&boot=${state.boot}` : "";
+      const answer = await (await ask(`api/poll?event=${event}&change=${change}${known}`)).json();
+      $("lost").hidden = true;
+      if (known && answer.boot !== state.boot) startAfresh();
+      state.boot = answer.boot;
+      take(answer);
+      await pause(ASK_EVERY);
+    } catch {
+      $("lost").hidden = false;
+      state.about = null; // another serve may come up in its place
+      await pause(ASK_AGAIN);
+    }
+  }
+}
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function ask(path, options) {
+  const response = await fetch(path, options);
+  if (response.status === 401) location.reload(); // to the form for the token
+  if (!response.ok) throw new Error(await response.text());
+  return response;
+}
+
+/** Another server has taken the place of the one we knew. */
+function startAfresh() {
+  Object.assign(state, { all: [], waiting: [], rates: [] });
+  requests.all.clear();
+  refilter();
+}
+
+function take(answer) {
+  const last = answer.events.at(-1)?.n ?? answer.last;
+  state.asked = { event: last, change: answer.change };
+  state.totals = answer.totals;
+  state.rates.push([performance.now(), answer.totals.events]);
+  requests.update(answer.requests, answer.oldest_request);
+  if (answer.mode !== state.mode) setMode(answer.mode);
+  if (!state.paused) keep(answer);
+  else {
+    // Only what the server would keep is kept here, too.
+    state.waiting.push(answer);
+    while (state.waiting.length > 1 && (state.waiting[0].events.at(-1)?.n ?? 0) < answer.first) state.waiting.shift();
+  }
+  schedule();
+}
+
+function keep(answer) {
+  for (const event of answer.events) {
+    state.all.push(event);
+    count(event);
+  }
+  const gone = lowest(state.all, answer.first);
+  for (let at = 0; at < gone; at += 1) {
+    const event = state.all[at];
+    if (event.passes) state.counts[event.severity] -= 1;
+  }
+  state.all.splice(0, gone);
+  state.shown.splice(0, lowest(state.shown, answer.first));
+}
+
+/** How many of `events` have numbers below `n`. */
+function lowest(events, n) {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (events[middle].n < n) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function count(event) {
+  const inTime = !state.part || (event.time >= state.part[0] && event.time < state.part[1]);
+  event.passes = inTime && (!state.filter || state.filter(event));
+  if (!event.passes) return;
+  state.counts[event.severity] = (state.counts[event.severity] ?? 0) + 1;
+  if (!state.hidden.has(event.severity)) state.shown.push(event);
+}
+
+function refilter() {
+  state.counts = {};
+  state.shown = [];
+  for (const event of state.all) count(event);
+  list.view = state.shown;
+  list.follow();
+  schedule(true);
+}
+
+// ---- drawing
+
+let scheduled = false;
+let drawnAt = 0;
+let chartedAt = 0;
+
+/** Draw soon: with the next frame if a person waits for it, or else at most ten times a second. */
+function schedule(now = false) {
+  if (now) drawnAt = chartedAt = 0;
+  if (scheduled) return;
+  scheduled = true;
+  setTimeout(() => requestAnimationFrame(draw), Math.max(drawnAt + DRAW_EVERY - performance.now(), 0));
+}
+
+function draw() {
+  scheduled = false;
+  drawnAt = performance.now();
+  if (list.follows) list.view = state.shown;
+  if (drawnAt - chartedAt > CHART_EVERY) {
+    chartedAt = drawnAt;
+    const now = Date.now() / 1000;
+    const lately = state.shown.length && now - state.shown.at(-1).time < 3600;
+    chart.draw(state.shown, state.part, lately && !state.paused ? now : null);
+  }
+  list.draw();
+  drawNumbers();
+  if (!$("requests").hidden) requests.draw();
+}
+
+function drawNumbers() {
+  const { totals, all, shown, about } = state;
+  $("count-events").textContent = counted(totals.events);
+  $("count-requests").textContent = counted(totals.requests);
+  $("count-refused").textContent = totals.refused ? ` · ${counted(totals.refused)} refused` : "";
+  for (const [severity, { label }] of chips) label.textContent = counted(state.counts[severity] ?? 0);
+  chips.get("").chip.hidden = !state.counts[""] && !state.hidden.has(""); // few have other levels
+  const news = shown.length && list.view !== shown ? shown.length - lowest(shown, (list.view.at(-1)?.n ?? 0) + 1) : 0;
+  $("news").hidden = !news || state.paused;
+  if (news) $("news").textContent = `↑ ${counted(news)} new`;
+  const waiting = state.waiting.reduce((sum, answer) => sum + answer.events.length, 0);
+  $("pause").textContent = state.paused ? `Go on${waiting ? ` · ${counted(waiting)}` : ""}` : "Pause";
+  const most = about ? `, at most ${counted(about.max_events)}` : "";
+  const passing = shown.length === all.length ? "" : `${counted(shown.length)} shown of `;
+  $("foot-held").textContent = `${passing}${counted(all.length)} held${most}`;
+  while (state.rates.length > 2 && state.rates[0][0] < performance.now() - 3000) state.rates.shift();
+  const [[since, before], [until, after]] = [state.rates[0] ?? [0, 0], state.rates.at(-1) ?? [0, 0]];
+  const rate = performance.now() - until < 2000 && until > since ? ((after - before) / (until - since)) * 1000 : 0;
+  $("foot-rate").textContent = rate ? `${counted(Math.round(rate))} a second` : "";
+  drawEmpty();
+}
+
+/** With nothing to show: how to send something, or why nothing passes. */
+function drawEmpty() {
+  const { all, shown, about, totals } = state;
+  const kind = shown.length ? "" : all.length ? "filtered" : about ? (totals.events ? "forgotten" : "start") : "";
+  const box = $("empty");
+  box.hidden = !kind;
+  box.classList.toggle("whole", kind !== "filtered");
+  if (box.dataset.kind === kind + about?.intake) return;
+  box.dataset.kind = kind + about?.intake;
+  if (kind === "filtered") {
+    const all = h("button", { onclick: () => clearFilter() }, "Show all");
+    box.replaceChildren(h("p", {}, "Nothing that is held passes the filter."), all);
+  } else if (kind) box.replaceChildren(...welcome(kind));
+}
+
+function welcome(kind) {
+  const { intake, token, snippets } = state.about;
+  const says = kind === "start" ? "Nothing has come yet. Send something here:" : "Nothing is held. Send more here:";
+  const where = h("dl", { class: "where" });
+  for (const [name, value] of [["URL", intake], ["token, and intake key", token]]) {
+    const button = h("button", {}, "Copy");
+    button.addEventListener("click", () => copy(value, button));
+    where.append(h("dt", {}, name), h("dd", {}, h("code", {}, value), button));
+  }
+  const code = h("pre", {});
+  const tabs = Object.entries(snippets).map(([title, text], at) => {
+    const tab = h("button", { "aria-pressed": at === 0 }, title);
+    tab.addEventListener("click", () => {
+      for (const other of tabs) other.setAttribute("aria-pressed", other === tab);
+      code.textContent = text;
+    });
+    if (at === 0) code.textContent = text;
+    return tab;
+  });
+  const copying = h("button", { class: "copy" }, "Copy");
+  copying.addEventListener("click", () => copy(code.textContent, copying));
+  const then = h("p", { class: "dim" }, "Then try the switch above: what does your program do when the intake fails?");
+  return [h("h2", {}, says), where, h("nav", { class: "tabs" }, ...tabs, copying), code, then];
+}
+
+// ---- what a person does
+
+function filterBy(text) {
+  const field = $("filter");
+  if (!field.value.includes(text)) field.value = `${field.value.trim()} ${text}`.trim();
+  readFilter();
+}
+
+function readFilter() {
+  state.filter = compile($("filter").value);
+  refilter();
+}
+
+function clearFilter() {
+  $("filter").value = "";
+  state.part = null;
+  state.hidden.clear();
+  for (const [, { chip }] of chips) chip.setAttribute("aria-pressed", true);
+  readFilter();
+}
+
+function setPaused(paused) {
+  state.paused = paused;
+  $("pause").setAttribute("aria-pressed", paused);
+  document.body.classList.toggle("paused", paused);
+  if (!paused) for (const answer of state.waiting.splice(0)) keep(answer);
+  schedule(true);
+}
+
+/** A person has moved in the list: unless that was back to the top, what it shows stays as it is. */
+function hold() {
+  if (!list.follows && list.view === state.shown) list.view = [...state.shown];
+  schedule();
+}
+
+function follow() {
+  list.follow();
+  schedule(true);
+}
+
+function show(what) {
+  for (const name of ["events", "requests"]) {
+    $(name).hidden = name !== what;
+    $(`tab-${name}`).setAttribute("aria-pressed", name === what);
+  }
+  document.body.dataset.shows = what;
+  schedule(true);
+}
+
+function openRequest(n) {
+  show("requests");
+  requests.mark(n);
+}
+
+function setMode(mode) {
+  state.mode = mode;
+  document.body.dataset.mode = mode;
+  for (const button of $("modes").children) button.setAttribute("aria-pressed", button.dataset.mode === mode);
+  $("mode-says").textContent = MODES.find(([name]) => name === mode)[2];
+}
+
+async function post(path, value) {
+  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) };
+  try {
+    await ask(path, options);
+  } catch (error) {
+    $("mode-says").textContent = error.message;
+  }
+}
+
+function turnTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try {
+    localStorage.setItem("loghttp-theme", root.dataset.theme);
+  } catch {
+    // Storage is forbidden: it lasts as long as the page.
+  }
+  schedule(true);
+}
+
+const KEYS = {
+  "/": () => $("filter").focus(),
+  " ": () => setPaused(!state.paused),
+  j: () => list.move(1),
+  k: () => list.move(-1),
+  ArrowDown: () => list.move(1),
+  ArrowUp: () => list.move(-1),
+  Enter: () => list.toggle(),
+  g: follow,
+  Escape: () => (list.follows ? clearFilter() : follow()),
+  r: () => show($("requests").hidden ? "requests" : "events"),
+  t: turnTheme,
+  "?": () => $("keys").showModal(),
+};
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+  if (event.target === $("filter")) {
+    if (event.key === "Enter" || event.key === "Escape") event.target.blur();
+    return;
+  }
+  const onButton = event.target.closest("button") && (event.key === " " || event.key === "Enter");
+  if (!Object.hasOwn(KEYS, event.key) || onButton) return;
+  event.preventDefault();
+  KEYS[event.key]();
+}
+
+// ---- from the top
+
+const chips = new Map(
+  [...SEVERITIES, ""].map((severity) => {
+    const label = h("span", { class: "count" }, "0");
+    const name = severity || "other";
+    const chip = h("button", { class: `chip ${name}`, "aria-pressed": true, title: `Show or hide ${name}` }, name, label);
+    chip.addEventListener("click", () => {
+      const hide = !state.hidden.has(severity);
+      if (hide) state.hidden.add(severity);
+      else state.hidden.delete(severity);
+      chip.setAttribute("aria-pressed", !hide);
+      refilter();
+    });
+    return [severity, { chip, label }];
+  }),
+);
+
+$("levels").append(...[...chips.values()].map(({ chip }) => chip));
+for (const [mode, label] of MODES) {
+  const button = h("button", { "data-mode": mode }, label);
+  button.addEventListener("click", () => post("api/mode", { mode }));
+  $("modes").append(button);
+}
+$("filter").addEventListener("input", readFilter);
+$("pause").addEventListener("click", () => setPaused(!state.paused));
+$("clear").addEventListener("click", () => {
+  follow();
+  post("api/clear", {});
+});
+$("news").addEventListener("click", follow);
+$("tab-events").addEventListener("click", () => show("events"));
+$("tab-requests").addEventListener("click", () => show("requests"));
+$("theme").addEventListener("click", turnTheme);
+$("help").addEventListener("click", () => $("keys").showModal());
+document.addEventListener("keydown", pressed);
+// A mouse leaves the focus on the button it has clicked, where the next space would press it again.
+document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => schedule(true));
+new ResizeObserver(() => schedule(true)).observe($("chart"));
+setInterval(() => document.hidden || schedule(), 1000); // the histogram goes with the time
+
+setMode("healthy");
+show("events");
+listen();
