@@ -33,7 +33,7 @@ from loghttp.cli import cli
 from loghttp.cli._serve_event import flatten, severity, shown_event
 from loghttp.cli._serve_http import PageServer, page_files
 from loghttp.cli._serve_store import MOST_REQUESTS, Store
-from loghttp.cli.serve import running
+from loghttp.cli.serve import about_intake, running
 from loghttp.testing import ReceivedEvent
 
 DEADLINE = 20.0  # seconds
@@ -227,6 +227,20 @@ def test_the_help_has_an_example_and_is_listed() -> None:
     assert "Take logs on this machine" in CliRunner().invoke(cli, ["--help"]).output
 
 
+@pytest.mark.parametrize("proxy", ["", "http://proxy.example:3128"])
+def test_what_is_printed_to_copy_is_python_and_passes_by_a_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """The settings are valid `dictConfig`; where the environment names a proxy, they go around it."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+    settings: dict[str, Any] = {}
+    exec(about_intake("http://127.0.0.1:1", "dev-token", 10)["snippets"]["LOGGING"], settings)  # noqa: S102 - ours
+    [handler] = settings["LOGGING"]["handlers"].values()
+    wanted = {"class": "loghttp.HumioHECHandler", "url": "http://127.0.0.1:1", "token": "dev-token"}
+    assert wanted | ({"proxies": {}} if proxy else {}) == handler
+
+
 # ---- what is kept and shown
 
 
@@ -343,6 +357,8 @@ def test_clear_forgets_and_goes_on_counting(served: Served) -> None:
         ({"event": {"message": "x", "severity": "FATAL"}}, 99.0, "critical"),
         ({"event": "x", "time": -5}, 99.0, ""),
         ({"event": {"message": "x", "@timestamp": "1970-01-01T00:00:07.123456789Z"}}, 7.123456, ""),
+        ({"event": {"message": "x", "@timestamp": "1970-01-01T02:00:07.5+02:00"}}, 7.5, ""),
+        ({"event": {"message": "x", "@timestamp": "1970-01-01 00:00:07"}}, 7.0, ""),
         ({"event": {"message": "x", "@timestamp": "yesterday", "level": "chatty"}}, 99.0, ""),
     ],
 )

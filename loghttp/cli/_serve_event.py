@@ -24,7 +24,7 @@ _SEVERITIES: Final = {
 }
 _EXACT_IN_JAVASCRIPT: Final = 2**53  # a larger integer would be shown as another one
 _DEEPEST: Final = 16  # what is nested deeper is shown as JSON
-_MICROSECONDS: Final = re.compile(r"(\.[0-9]{6})[0-9]+")  # Python reads no more digits
+_FRACTION: Final = re.compile(r"\.([0-9]+)")
 
 
 def shown_event(event: ReceivedEvent, number: int, request: int, received_at: float) -> dict[str, Any]:
@@ -111,7 +111,9 @@ def _time(event: ReceivedEvent) -> float | None:
     stamp = event.event.get("@timestamp") if isinstance(event.event, dict) else None
     if time is None and isinstance(stamp, str):
         try:
-            read = datetime.fromisoformat(_MICROSECONDS.sub(r"\1", stamp.replace("Z", "+00:00")))
+            # Python 3.10 reads neither "Z" nor a fraction of other than 3 or 6 digits.
+            digits = _FRACTION.sub(lambda fraction: "." + fraction[1][:6].ljust(6, "0"), stamp, count=1)
+            read = datetime.fromisoformat(digits.replace("Z", "+00:00"))
             time = (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
         except (ValueError, OverflowError):
             return None

@@ -22,7 +22,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "slow": {"delay": 5.0},  # seconds
     "down": {},  # nobody listens at all
 }
-_FOREVER: Final = threading.TIMEOUT_MAX
+_LOOK_AGAIN: Final = 3600.0  # seconds; it is woken by every change, so this is only the longest wait that is asked for
 
 
 class ServedIntake:
@@ -79,7 +79,7 @@ class ServedIntake:
     def _move(self) -> None:
         while not self._ended:
             with contextlib.suppress(TimeoutError):
-                self.intake.wait_until(self._take, _FOREVER)
+                self.intake.wait_until(self._take, _LOOK_AGAIN)
 
     def _take(self, intake: LocalIntake) -> bool:
         """Called by the intake after each change, with its lock held."""

@@ -37,7 +37,9 @@ _SHORTEST_TOKEN: Final = 8  # characters, where others can try
 @click.option("--port", default=8088, show_default=True, metavar="PORT", type=click.IntRange(0, 65534))
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
 @click.option(
-    "--token", envvar="LOGHTTP_SERVE_TOKEN", help="What the page demands, and the intake.  [default: dev-token]"
+    "--token",
+    envvar="LOGHTTP_SERVE_TOKEN",
+    help="What page and intake demand.  [default: the page none, the intake dev-token]",
 )
 @click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.  [default: no]")
 @click.option(

@@ -228,7 +228,7 @@ function fill(row, event, attributes) {
   for (const [name, value] of Object.entries(event.fields)) {
     if (name.startsWith("#")) {
       if (!UNTOLD.has(name)) shown.push([name, value]);
-    } else if (extras.length < MOST_EXTRAS && !name.startsWith("@") && !attributes.has(name) && name !== "message") {
+    } else if (extras.length < MOST_EXTRAS && !attributes.has(name) && !told(name, event)) {
       extras.push(`${name}=${String(value).slice(0, 80)}`);
     }
   }
@@ -240,6 +240,11 @@ function fill(row, event, attributes) {
     }),
     h("span", { class: "from" }, event.dialect === "hec" ? "humio" : "sekoia"),
   );
+}
+
+/** Whether a row says it already: in its columns, or in a traceback's last line. */
+function told(name, event) {
+  return name.startsWith("@") || name === "message" || (event.dialect === "hec" && /^exc_(type|message)$/.test(name));
 }
 
 function shortened(text) {
