@@ -31,6 +31,7 @@ class ServedIntake:
     def __init__(self, host: str, port: int, token: str, store: Store) -> None:
         self.intake = LocalIntake(token, token, host=host, port=port)
         self._store = store
+        self._listening = contextlib.ExitStack()
         self._switching = threading.Lock()  # held while the mode changes, which browsers may ask for at once
         self._ended = False
         # For whoever has the intake's lock: requests whose answers are held back, by the identity of their
@@ -44,7 +45,7 @@ class ServedIntake:
         Raises:
             OSError: when the port is taken.
         """
-        self.intake.start()
+        self._listening.enter_context(self.intake)
         self._mover.start()
 
     def stop(self) -> None:
@@ -54,6 +55,7 @@ class ServedIntake:
             self._ended = True
             self.intake.heal()  # which wakes the mover
         self._mover.join()
+        self._listening.close()  # which lets others have the port
 
     def switch(self, mode: str) -> None:
         """Treat requests as `mode` says from now on.

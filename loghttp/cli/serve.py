@@ -72,7 +72,7 @@ def serve(port: int, host: str, token: str | None, open_browser: bool, max_event
     """
     demanded = _demanded(token, host in _LOOPBACK)
     store = Store(max_events)
-    with _ended_by_signals(), running(host, port, demanded, store) as page:
+    with _ended_by_signals(), running(host, (port, port and port + 1), demanded, store) as page:
         name = socket.gethostname() if host in _EVERYWHERE else host
         url = f"http://{name}:{page.server_port}/" + (f"?token={demanded}" if demanded else "")
         _tell(url, page.site.about(name))
@@ -83,16 +83,16 @@ def serve(port: int, host: str, token: str | None, open_browser: bool, max_event
 
 
 @contextmanager
-def running(host: str, port: int, token: str | None, store: Store) -> Iterator[PageServer]:
-    """The page on `host` and `port`, with its intake on the next port; both demand `token`, if there is one."""
-    intake = ServedIntake(host, port and port + 1, token or _TOKEN, store)
+def running(host: str, ports: tuple[int, int], token: str | None, store: Store) -> Iterator[PageServer]:
+    """The page and its intake on `host` and the two `ports`, 0 being free ones; both demand `token` if there is one."""
+    intake = ServedIntake(host, ports[1], token or _TOKEN, store)
 
     def about(name: str) -> dict[str, Any]:
         intake_port = intake.intake.url.rpartition(":")[2]
         return about_intake(f"http://{name}:{intake_port}", token or _TOKEN, store.most_events)
 
-    with _ports(port):
-        page = PageServer(host, port, Site(store, intake, about, token))
+    with _ports(ports[0]):
+        page = PageServer(host, ports[0], Site(store, intake, about, token))
         try:
             intake.start()
         except OSError:
