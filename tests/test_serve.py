@@ -488,7 +488,8 @@ def test_the_token_gives_a_cookie_and_leaves_the_address_bar(by: str) -> None:
         assert {"HttpOnly", "SameSite=Strict", "Path=/"} == set(cookie.split("; ")[1:])
         assert TOKEN not in cookie
         assert b"app.js" in ask(served.url, "/", Cookie=cookie.partition(";")[0]).body
-        assert "Set-Cookie" not in enter("wrong").headers
+        wrong = enter("wrong")
+        assert (303, "/#again", None) == (wrong.status, wrong.headers["Location"], wrong.headers["Set-Cookie"])
 
 
 @pytest.mark.parametrize(

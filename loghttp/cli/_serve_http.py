@@ -205,9 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _let_in(self, token: str) -> None:
         """Give the cookie for the token, and take the token out of the address bar."""
         cookie = self._gate.cookie_for(token)
-        self._send(
-            HTTPStatus.SEE_OTHER, b"", "text/plain", {"Location": "/"} | ({"Set-Cookie": cookie} if cookie else {})
-        )
+        headers = {"Location": "/", "Set-Cookie": cookie} if cookie else {"Location": "/#again"}
+        self._send(HTTPStatus.SEE_OTHER, b"", "text/plain", headers)
 
     def _poll(self, query: Mapping[str, str]) -> None:
         try:

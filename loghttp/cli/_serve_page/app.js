@@ -148,6 +148,7 @@ function refilter() {
 let scheduled = false;
 let drawnAt = 0;
 let chartedAt = 0;
+let chartDue = 0; // the timer of a drawing that was put off
 
 /** Draw soon: with the next frame if a person waits for it, or else at most ten times a second. */
 function schedule(now = false) {
@@ -166,6 +167,11 @@ function draw() {
     const now = Date.now() / 1000;
     const lately = state.shown.length && now - state.shown.at(-1).time < 3600;
     chart.draw(state.shown, state.part, lately && !state.paused ? now : null);
+  } else if (!chartDue) {
+    chartDue = setTimeout(() => {
+      chartDue = 0;
+      schedule();
+    }, CHART_EVERY);
   }
   list.draw();
   drawNumbers();
@@ -204,8 +210,8 @@ function drawEmpty() {
   if (box.dataset.kind === kind + about?.intake) return;
   box.dataset.kind = kind + about?.intake;
   if (kind === "filtered") {
-    const all = h("button", { onclick: () => clearFilter() }, "Show all");
-    box.replaceChildren(h("p", {}, "Nothing that is held passes the filter."), all);
+    const all = h("button", { onclick: clearFilter }, "Show all");
+    box.replaceChildren(h("p", {}, "Nothing that is held passes the filter. ", all));
   } else if (kind) box.replaceChildren(...welcome(kind));
 }
 

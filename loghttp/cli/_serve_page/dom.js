@@ -18,12 +18,11 @@ export function h(name, attributes = {}, ...children) {
 // What would move the text around it, or hide: C0 and C1 controls but tab and newline; bidi controls; zero widths.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 
-/** `text` with what cannot be seen made visible: ESC is ␛, others are ⟨U+202E⟩. */
+/** `text` with what cannot be seen made visible: ⟨ESC⟩, and others as ⟨U+202E⟩. */
 export function visible(text) {
   return text.replace(UNSEEN, (sign) => {
-    const code = sign.codePointAt(0);
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    if (sign === "\u001b") return "⟨ESC⟩"; // the one that people know
+    return `⟨U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }
 

@@ -242,9 +242,10 @@ function fill(row, event, attributes) {
   );
 }
 
-/** Whether a row says it already: in its columns, or in a traceback's last line. */
+/** Whether a row says it already, in its columns or as a traceback's last line, or cannot say it in its room. */
 function told(name, event) {
-  return name.startsWith("@") || name === "message" || (event.dialect === "hec" && /^exc_(type|message)$/.test(name));
+  if (name === "exc_type" || name === "exc_message") return event.dialect === "hec";
+  return name.startsWith("@") || name === "message" || name === "exc_info";
 }
 
 function shortened(text) {
