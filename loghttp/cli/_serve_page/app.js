@@ -4,8 +4,11 @@
 // selecting holds the list still; what comes meanwhile waits, within the server's own bound.
 
 import { Chart } from "./chart.js";
-import { $, copy, counted, h } from "./dom.js";
-import { SEVERITIES, compile } from "./filter.js";
+import { $, counted, h } from "./dom.js";
+import { drawEmpty } from "./empty.js";
+import { compile } from "./filter.js";
+import { Held, below } from "./held.js";
+import { Levels } from "./levels.js";
 import { EventList } from "./list.js";
 import { RequestList } from "./requests.js";
 
@@ -26,22 +29,18 @@ const state = {
   boot: null,
   about: null,
   mode: "healthy",
-  all: [], // events held, oldest first
-  shown: [], // those of them that pass the filter and the levels
   waiting: [], // answers that came while paused
   paused: false,
-  filter: null,
-  hidden: new Set(), // severities
-  part: null, // of the time: [from, to] in Unix seconds
-  counts: {}, // of events that pass the filter, by severity
   asked: { event: 0, change: -1 }, // how far the server's answers have come
   totals: { events: 0, requests: 0, refused: 0 },
   rates: [], // [time, total] of the last seconds
 };
 
+const held = new Held();
+const levels = new Levels(held, refilter);
 const requests = new RequestList();
 const chart = new Chart((part) => {
-  state.part = part;
+  held.part = part;
   refilter();
 });
 const list = new EventList({ filterBy, openRequest, changed: hold });
@@ -80,7 +79,8 @@ async function ask(path, options) {
 
 /** Another server has taken the place of the one we knew. */
 function startAfresh() {
-  Object.assign(state, { all: [], waiting: [], rates: [] });
+  Object.assign(state, { waiting: [], rates: [] });
+  held.all = [];
   requests.all.clear();
   refilter();
 }
@@ -92,7 +92,7 @@ function take(answer) {
   state.rates.push([performance.now(), answer.totals.events]);
   requests.update(answer.requests, answer.oldest_request);
   if (answer.mode !== state.mode) setMode(answer.mode);
-  if (!state.paused) keep(answer);
+  if (!state.paused) held.take(answer.events, answer.first);
   else {
     // Only what the server would keep is kept here, too.
     state.waiting.push(answer);
@@ -101,44 +101,9 @@ function take(answer) {
   schedule();
 }
 
-function keep(answer) {
-  for (const event of answer.events) {
-    state.all.push(event);
-    count(event);
-  }
-  const gone = lowest(state.all, answer.first);
-  for (let at = 0; at < gone; at += 1) {
-    const event = state.all[at];
-    if (event.passes) state.counts[event.severity] -= 1;
-  }
-  state.all.splice(0, gone);
-  state.shown.splice(0, lowest(state.shown, answer.first));
-}
-
-/** How many of `events` have numbers below `n`. */
-function lowest(events, n) {
-  let [low, high] = [0, events.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (events[middle].n < n) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function count(event) {
-  const inTime = !state.part || (event.time >= state.part[0] && event.time < state.part[1]);
-  event.passes = inTime && (!state.filter || state.filter(event));
-  if (!event.passes) return;
-  state.counts[event.severity] = (state.counts[event.severity] ?? 0) + 1;
-  if (!state.hidden.has(event.severity)) state.shown.push(event);
-}
-
 function refilter() {
-  state.counts = {};
-  state.shown = [];
-  for (const event of state.all) count(event);
-  list.view = state.shown;
+  held.refilter();
+  list.view = held.shown;
   list.follow();
   schedule(true);
 }
@@ -146,8 +111,7 @@ function refilter() {
 // ---- drawing
 
 let scheduled = false;
-let drawnAt = 0;
-let chartedAt = 0;
+let [drawnAt, chartedAt] = [0, 0]; // milliseconds
 let chartDue = 0; // the timer of a drawing that was put off
 
 /** Draw soon: with the next frame if a person waits for it, or else at most ten times a second. */
@@ -161,12 +125,12 @@ function schedule(now = false) {
 function draw() {
   scheduled = false;
   drawnAt = performance.now();
-  if (list.follows) list.view = state.shown;
+  if (list.follows) list.view = held.shown;
   if (drawnAt - chartedAt > CHART_EVERY) {
     chartedAt = drawnAt;
     const now = Date.now() / 1000;
-    const lately = state.shown.length && now - state.shown.at(-1).time < 3600;
-    chart.draw(state.shown, state.part, lately && !state.paused ? now : null);
+    const lately = held.shown.length && now - held.shown.at(-1).time < 3600;
+    chart.draw(held.shown, held.part, lately && !state.paused ? now : null);
   } else if (!chartDue) {
     chartDue = setTimeout(() => {
       chartDue = 0;
@@ -179,13 +143,13 @@ function draw() {
 }
 
 function drawNumbers() {
-  const { totals, all, shown, about } = state;
+  const { totals, about } = state;
+  const { all, shown } = held;
   $("count-events").textContent = counted(totals.events);
   $("count-requests").textContent = counted(totals.requests);
   $("count-refused").textContent = totals.refused ? ` · ${counted(totals.refused)} refused` : "";
-  for (const [severity, { label }] of chips) label.textContent = counted(state.counts[severity] ?? 0);
-  chips.get("").chip.hidden = !state.counts[""] && !state.hidden.has(""); // few have other levels
-  const news = shown.length && list.view !== shown ? shown.length - lowest(shown, (list.view.at(-1)?.n ?? 0) + 1) : 0;
+  levels.draw();
+  const news = shown.length && list.view !== shown ? shown.length - below(shown, (list.view.at(-1)?.n ?? 0) + 1) : 0;
   $("news").hidden = !news || state.paused;
   if (news) $("news").textContent = `↑ ${counted(news)} new`;
   const waiting = state.waiting.reduce((sum, answer) => sum + answer.events.length, 0);
@@ -197,47 +161,7 @@ function drawNumbers() {
   const [[since, before], [until, after]] = [state.rates[0] ?? [0, 0], state.rates.at(-1) ?? [0, 0]];
   const rate = performance.now() - until < 2000 && until > since ? ((after - before) / (until - since)) * 1000 : 0;
   $("foot-rate").textContent = rate ? `${counted(Math.round(rate))} a second` : "";
-  drawEmpty();
-}
-
-/** With nothing to show: how to send something, or why nothing passes. */
-function drawEmpty() {
-  const { all, shown, about, totals } = state;
-  const kind = shown.length ? "" : all.length ? "filtered" : about ? (totals.events ? "forgotten" : "start") : "";
-  const box = $("empty");
-  box.hidden = !kind;
-  box.classList.toggle("whole", kind !== "filtered");
-  if (box.dataset.kind === kind + about?.intake) return;
-  box.dataset.kind = kind + about?.intake;
-  if (kind === "filtered") {
-    const all = h("button", { onclick: clearFilter }, "Show all");
-    box.replaceChildren(h("p", {}, "Nothing that is held passes the filter. ", all));
-  } else if (kind) box.replaceChildren(...welcome(kind));
-}
-
-function welcome(kind) {
-  const { intake, token, snippets } = state.about;
-  const says = kind === "start" ? "Nothing has come yet. Send something here:" : "Nothing is held. Send more here:";
-  const where = h("dl", { class: "where" });
-  for (const [name, value] of [["URL", intake], ["token, and intake key", token]]) {
-    const button = h("button", {}, "Copy");
-    button.addEventListener("click", () => copy(value, button));
-    where.append(h("dt", {}, name), h("dd", {}, h("code", {}, value), button));
-  }
-  const code = h("pre", {});
-  const tabs = Object.entries(snippets).map(([title, text], at) => {
-    const tab = h("button", { "aria-pressed": at === 0 }, title);
-    tab.addEventListener("click", () => {
-      for (const other of tabs) other.setAttribute("aria-pressed", other === tab);
-      code.textContent = text;
-    });
-    if (at === 0) code.textContent = text;
-    return tab;
-  });
-  const copying = h("button", { class: "copy" }, "Copy");
-  copying.addEventListener("click", () => copy(code.textContent, copying));
-  const then = h("p", { class: "dim" }, "Then try the switch above: what does your program do when the intake fails?");
-  return [h("h2", {}, says), where, h("nav", { class: "tabs" }, ...tabs, copying), code, then];
+  drawEmpty(held, about, totals.events > 0, clearFilter);
 }
 
 // ---- what a person does
@@ -249,15 +173,14 @@ function filterBy(text) {
 }
 
 function readFilter() {
-  state.filter = compile($("filter").value);
+  held.filter = compile($("filter").value);
   refilter();
 }
 
 function clearFilter() {
   $("filter").value = "";
-  state.part = null;
-  state.hidden.clear();
-  for (const [, { chip }] of chips) chip.setAttribute("aria-pressed", true);
+  held.part = null;
+  held.hidden.clear();
   readFilter();
 }
 
@@ -265,13 +188,13 @@ function setPaused(paused) {
   state.paused = paused;
   $("pause").setAttribute("aria-pressed", paused);
   document.body.classList.toggle("paused", paused);
-  if (!paused) for (const answer of state.waiting.splice(0)) keep(answer);
+  if (!paused) for (const { events, first } of state.waiting.splice(0)) held.take(events, first);
   schedule(true);
 }
 
 /** A person has moved in the list: unless that was back to the top, what it shows stays as it is. */
 function hold() {
-  if (!list.follows && list.view === state.shown) list.view = [...state.shown];
+  if (!list.follows && list.view === held.shown) list.view = [...held.shown];
   schedule();
 }
 
@@ -316,9 +239,7 @@ function turnTheme() {
   root.dataset.theme = dark ? "light" : "dark";
   try {
     localStorage.setItem("loghttp-theme", root.dataset.theme);
-  } catch {
-    // Storage is forbidden: it lasts as long as the page.
-  }
+  } catch {} // storage is forbidden: it lasts as long as the page
   schedule(true);
 }
 
@@ -351,23 +272,6 @@ function pressed(event) {
 
 // ---- from the top
 
-const chips = new Map(
-  [...SEVERITIES, ""].map((severity) => {
-    const label = h("span", { class: "count" }, "0");
-    const name = severity || "other";
-    const chip = h("button", { class: `chip ${name}`, "aria-pressed": true, title: `Show or hide ${name}` }, name, label);
-    chip.addEventListener("click", () => {
-      const hide = !state.hidden.has(severity);
-      if (hide) state.hidden.add(severity);
-      else state.hidden.delete(severity);
-      chip.setAttribute("aria-pressed", !hide);
-      refilter();
-    });
-    return [severity, { chip, label }];
-  }),
-);
-
-$("levels").append(...[...chips.values()].map(({ chip }) => chip));
 for (const [mode, label] of MODES) {
   const button = h("button", { "data-mode": mode }, label);
   button.addEventListener("click", () => post("api/mode", { mode }));
