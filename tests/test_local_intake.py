@@ -691,6 +691,16 @@ def test_requests_are_kept_with_headers_in_any_case(intake: LocalIntake, hec: Ca
     assert tuple(intake.events) == request.events
 
 
+def test_it_listens_on_the_host_that_is_asked_for_and_on_no_other(session: requests.Session) -> None:
+    """`host` says where others can reach the intake; what is not named is not listened on."""
+    with LocalIntake(host="127.0.0.2") as intake:
+        port = intake.url.rpartition(":")[2]
+        assert f"http://127.0.0.2:{port}" == intake.url
+        assert 200 == session.post(intake.url + HEC, data=ONE, headers=HEC_HEADERS, timeout=10).status_code
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(port)), timeout=10).close()
+
+
 def test_repr_shows_neither_token_nor_key(
     intake: LocalIntake,
     hec: Callable[..., requests.Response],

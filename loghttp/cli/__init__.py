@@ -11,6 +11,7 @@ import click
 from loghttp.cli.check import check
 from loghttp.cli.demo import demo
 from loghttp.cli.send import send
+from loghttp.cli.serve import serve
 from loghttp.cli.spool import spool
 
 _MORE = """\
@@ -54,6 +55,7 @@ def cli() -> None:
 
 
 cli.add_command(demo)
+cli.add_command(serve)
 cli.add_command(check)
 cli.add_command(send)
 cli.add_command(spool)

@@ -27,11 +27,12 @@ _TOLD = 3
 
 
 class LocalIntake:
-    """A real HTTP server on 127.0.0.1 that takes logs as Humio and SEKOIA.IO do, strictly, and keeps them.
+    """A real HTTP server on this machine that takes logs as Humio and SEKOIA.IO do, strictly, and keeps them.
 
     Args:
         token: the ingest token that Humio's endpoints want.
         intake_key: the intake key that SEKOIA.IO's endpoints want.
+        host: the IPv4 address, or its name, to listen on. What is not loopback can be reached by others.
         port: TCP port; 0 takes a free one. Either is this intake's own until its ``with`` ends, stopped or not.
         repository: what an event's ``index`` must be if it has one; None: anything.
         keep_alive: whether connections stay open after an answer.
@@ -46,6 +47,7 @@ class LocalIntake:
         token: str = "test-token",  # noqa: S107 - made up, and good for this server only
         intake_key: str = "test-key",
         *,
+        host: str = "127.0.0.1",
         port: int = 0,
         repository: str | None = None,
         keep_alive: bool = True,
@@ -54,6 +56,7 @@ class LocalIntake:
     ) -> None:
         self.token = token
         self.intake_key = intake_key
+        self.host = host
         self.keep_alive = keep_alive
         self.rules = Rules(token, intake_key, repository, max_body_bytes, max_sekoia_body_bytes)
         self._port = port
@@ -69,7 +72,7 @@ class LocalIntake:
         self._stopping = False
 
     def __repr__(self) -> str:
-        where = f"127.0.0.1:{self._port}" if self._server else "stopped"
+        where = f"{self.host}:{self._port}" if self._server else "stopped"
         return f"<LocalIntake {where}, {len(self._events)} events in {len(self._requests)} requests>"
 
     def __enter__(self) -> LocalIntake:
@@ -86,14 +89,14 @@ class LocalIntake:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``, the base URL for a handler; it stays the same after `stop`.
+        """``http://127.0.0.1:PORT`` (or `host`), the base URL for a handler; it stays the same after `stop`.
 
         Raises:
             RuntimeError: before the first `start`, if the port is not chosen yet.
         """
         if not self._port:
             raise RuntimeError("LocalIntake has no URL before it is started: use `with` or start()")
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self.host}:{self._port}"
 
     def start(self) -> None:
         """Listen. Does nothing if it does already; after a `stop`, on the same port as before.
@@ -104,7 +107,7 @@ class LocalIntake:
         if self._server is None:
             self._stopping = False
             if self._reserved is None:
-                self._reserved = ReservedPort(self._port)
+                self._reserved = ReservedPort(self._port, self.host)
                 self._port = self._reserved.number
                 weakref.finalize(self, self._reserved.release)  # who does without `with` has no last word to say
             self._server = IntakeServer(self._port, self)

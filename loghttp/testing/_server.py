@@ -40,6 +40,9 @@ class Desk(Protocol):
     def rules(self) -> Rules: ...
 
     @property
+    def host(self) -> str: ...
+
+    @property
     def keep_alive(self) -> bool: ...
 
     def settle(self, request: ReceivedRequest, judgement: Judgement) -> tuple[Answer | None, Connection]:
@@ -63,7 +66,7 @@ class _Client:
 
 
 class ReservedPort:
-    """Keeps a port of 127.0.0.1 for its owner, who may listen on it and stop as often as it likes, until `release`.
+    """Keeps a port of `host` for its owner, who may listen on it and stop as often as it likes, until `release`.
 
     Bound and never listening: clients are refused. Whoever asks the system for a free port gets another one, for a
     server or for a connection, so that what was meant for a stopped server never reaches a stranger's.
@@ -72,12 +75,12 @@ class ReservedPort:
         OSError: when somebody listens on that port.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self._socket = socket.socket()
         try:
             # On Linux a server that sets this too may listen on the same port, and `IntakeServer` does.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", port))
+            self._socket.bind((host, port))
             self.number: int = self._socket.getsockname()[1]
             if sys.platform != "linux":  # BSD lets no two sockets have the same address, in whatever state
                 self._socket.close()
@@ -91,7 +94,7 @@ class ReservedPort:
 
 
 class IntakeServer(ThreadingHTTPServer):
-    """Accepts connections on 127.0.0.1 and serves each on a thread of its own, until `stop`."""
+    """Accepts connections on the desk's host and serves each on a thread of its own, until `stop`."""
 
     daemon_threads = True
     request_queue_size = 128  # the default of 5 makes a burst of new clients wait a second for TCP's retry
@@ -101,7 +104,7 @@ class IntakeServer(ThreadingHTTPServer):
         self.desk = desk
         self._clients: dict[socket.socket, _Client] = {}
         self._changed = threading.Condition()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((desk.host, port), _Handler)
         self._acceptor = threading.Thread(
             target=self.serve_forever, args=(_STOP_POLL,), name="LocalIntake", daemon=True
         )
@@ -110,7 +113,7 @@ class IntakeServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of the host's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+        self.server_name, self.server_port = self.desk.host, self.server_address[1]
 
     def stop(self) -> None:
         """Stop accepting, cut every connection, and wait until their threads are gone."""
