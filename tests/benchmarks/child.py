@@ -20,12 +20,14 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import peers
 import sink
 import subjects
 
 FAST = ("orjson", "isal")
 FLOOR_EVENTS = 20_000
 WARM_EVENTS = 500
+PATIENCE = 15.0  # seconds; longer than any subject's flush interval
 
 
 class Flood:
@@ -35,6 +37,7 @@ class Flood:
         self._threads: int = scenario["threads"]
         self._interval = scenario["threads"] / scenario["rate"] if scenario["rate"] else 0.0
         self._text = ("x " + words(scenario["message"])) if scenario["message"] else "x"
+        self._distinct: bool = scenario["distinct"]
         values = (7, "/checkout/basket", True, 12.75, "visa")
         self._extra = {f"extra_{n}": values[n % len(values)] for n in range(scenario["extras"])}
 
@@ -55,7 +58,8 @@ class Flood:
         return [array("q", bytes(8 * (events // self._threads))) for _ in range(self._threads)]
 
     def _produce(self, log: logging.Logger, took: array[int], start: threading.Barrier | None = None) -> None:
-        info, clock, text, extra, interval = log.info, time.perf_counter_ns, self._text, self._extra, self._interval
+        info, clock, text, extra = log.info, time.perf_counter_ns, self._text, self._extra
+        interval, distinct = self._interval, self._distinct
         if start is not None:
             start.wait()
         due = time.perf_counter()
@@ -63,6 +67,8 @@ class Flood:
             if interval:
                 due += interval
                 time.sleep(max(0.0, due - time.perf_counter()))
+            if distinct:
+                text = f"{self._text} {n}"
             before = clock()
             info("msg %s %d", text, 1, extra=extra)
             took[n] = clock() - before
@@ -111,15 +117,25 @@ def floor(log: logging.Logger, flood: Flood, times: list[array[int]]) -> dict[st
     return {**summary(times), "cpu": cpu / events * 1e6, "rate": events / wall}
 
 
+def wait_for_arrival(control: int, events: int) -> None:
+    """Not every handler's `flush` waits. Gives up when nothing has come for a while: then some are lost."""
+    arrived, deadline = -1, 0.0
+    while arrived < events:
+        count = sink.ask(control, "report")["events"]
+        if count > arrived:
+            arrived, deadline = count, time.monotonic() + PATIENCE
+        elif time.monotonic() > deadline:
+            return
+        if arrived < events:
+            time.sleep(0.1)
+
+
 def watch_idle(seconds: float) -> dict[str, float]:
     time.sleep(2)  # what has just been flushed comes to rest
-    cpu, woken = time.process_time(), wakeups()
+    woken, cpu = wakeups(), time.process_time()
     time.sleep(seconds)
-    own = 1  # this thread's own sleep
-    return {
-        "idle_wakeups": (wakeups() - woken - own) / seconds,
-        "idle_cpu": (time.process_time() - cpu) / seconds * 1e3,
-    }
+    cpu, woken = time.process_time() - cpu, wakeups() - woken - 1  # this thread's own sleep
+    return {"idle_wakeups": woken / seconds, "idle_cpu": cpu / seconds * 1e3}
 
 
 def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> dict[str, Any]:
@@ -148,6 +164,7 @@ def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> d
     logged = time.monotonic() - started
     if scenario["intake"] == "up":
         subject.flush()
+        wait_for_arrival(control, 0 if scenario["handler"] == "null" else events * scenario["marks"])
     cpu = time.process_time() - cpu
     peak = memory("VmHWM")
 
@@ -169,6 +186,8 @@ def make(scenario: dict[str, Any], url: str, folder: str) -> subjects.Subject:
         options["spool_dir"] = folder
     if scenario["handler"] == "null":
         return subjects.null()
+    if scenario["handler"] in peers.PEERS:
+        return peers.PEERS[scenario["handler"]].open(url)
     return subjects.ours(scenario["handler"], url, options)
 
 
