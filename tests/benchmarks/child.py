@@ -117,16 +117,17 @@ def floor(log: logging.Logger, flood: Flood, times: list[array[int]]) -> dict[st
     return {**summary(times), "cpu": cpu / events * 1e6, "rate": events / wall}
 
 
-def wait_for_arrival(control: int, events: int) -> None:
-    """Not every handler's `flush` waits. Gives up when nothing has come for a while: then some are lost."""
+def flush(subject: subjects.Subject, control: int, what: str, expected: int) -> None:
+    """Not every peer's `flush` waits. Gives up when nothing has come for a while: then some are lost."""
+    subject.flush()
     arrived, deadline = -1, 0.0
-    while arrived < events:
-        count = sink.ask(control, "report")["events"]
+    while not subject.flush_waits and arrived < expected:
+        count = sink.ask(control, "report")[what]
         if count > arrived:
             arrived, deadline = count, time.monotonic() + PATIENCE
         elif time.monotonic() > deadline:
             return
-        if arrived < events:
+        if arrived < expected:
             time.sleep(0.1)
 
 
@@ -149,9 +150,10 @@ def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> d
     times = flood.times(events)
     floor_times = flood.times(min(events, scenario["rate"] or FLOOR_EVENTS))
 
-    for _ in range(WARM_EVENTS):
+    warm = min(WARM_EVENTS, events // 10)
+    for _ in range(warm):
         log.info("warm %s %d", "x", 1, extra={"extra_0": 7})
-    subject.flush()
+    flush(subject, control, "warm", warm * scenario["marks"])
     if scenario["intake"] != "up":
         sink.ask(control, scenario["intake"])
     before = floor(log, flood, floor_times)
@@ -163,8 +165,7 @@ def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> d
     flood.run(log, times)
     logged = time.monotonic() - started
     if scenario["intake"] == "up":
-        subject.flush()
-        wait_for_arrival(control, 0 if scenario["handler"] == "null" else events * scenario["marks"])
+        flush(subject, control, "events", events * scenario["marks"])
     cpu = time.process_time() - cpu
     peak = memory("VmHWM")
 

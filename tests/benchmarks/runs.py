@@ -81,6 +81,9 @@ def run(scenario: Scenario, python: str = sys.executable) -> Result:
             raise MeasurementError(f"{scenario.name}: {child.stderr.strip()}")
         result: Result = json.loads(child.stdout.splitlines()[-1])
         report = ask(sink.control, "report")
+    books = result.pop("books")
+    if books and books["accepted"] != books["accounted"]:
+        raise MeasurementError(f"{scenario.name}: the books do not balance: {books}")
     if scenario.intake == "up" and scenario.handler != "null":
         arrived = report["events"] / scenario.marks
         if arrived != result["events"]:

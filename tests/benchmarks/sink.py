@@ -2,7 +2,8 @@
 
 Rule: on the clock it only reads `Content-Length` bodies, keeps them and answers; what is in them is counted when
 the run is over. Each record that is measured carries `MARK` exactly once, in every dialect, so that counting needs
-no parser. It is steered by lines on a second port: `up`, `down` (refuses), `hang` (accepts, never answers), `report`.
+no parser; those that warm things up carry `WARM`. It is steered by lines on a second port: `down` (from now on it
+refuses), `hang` (it accepts and never answers), `report`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-MARK = b"msg x"
+MARK, WARM = b"msg x", b"warm x"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 # What each peer takes for success; all others are content with 200.
 _STATUS = {b"/loki": b"204 No Content", b"/logtail": b"202 Accepted"}
@@ -37,16 +38,12 @@ class Server:
         self.port: int = self._listener.getsockname()[1]
         self._connections: set[socket.socket] = set()
         self._bodies: deque[tuple[float, bytearray]] = deque()  # (when it was there, on the monotonic clock; the body)
-        self._report = {"events": 0, "last": 0.0, "requests": 0, "sent": 0}
+        self._report = {"warm": 0, "events": 0, "last": 0.0, "requests": 0, "sent": 0}
         self._hangs = False
-        self._start(self._accept)
+        _start(self._accept)
 
     def command(self, word: str) -> dict[str, Any]:
         match word:
-            case "up":
-                self._hangs = False
-                self._listener = socket.create_server(("127.0.0.1", self.port))
-                self._start(self._accept)
             case "hang":
                 self._hangs = True
             case "down":
@@ -62,26 +59,22 @@ class Server:
         while self._bodies:
             arrived, body = self._bodies.popleft()
             text = zlib.decompress(body, 47) if body[:2] == b"\x1f\x8b" else body
-            found = text.count(MARK)
-            if found:  # the rest are records that warmed things up
+            self._report["warm"] += text.count(WARM)
+            if found := text.count(MARK):
                 self._report["events"] += found
                 self._report["last"] = max(self._report["last"], arrived)
                 self._report["requests"] += 1
                 self._report["sent"] += len(body)
 
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        threading.Thread(target=target, args=args, daemon=True).start()
-
     def _accept(self) -> None:
-        listener = self._listener
         while True:
             try:
-                connection, _ = listener.accept()
+                connection, _ = self._listener.accept()
             except OSError:  # closed: the intake is down
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connections.add(connection)
-            self._start(self._serve, connection)
+            _start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
         rest = b""
@@ -99,6 +92,10 @@ class Server:
                 self._connections.discard(connection)
 
 
+def _start(target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, daemon=True).start()
+
+
 def _read(connection: socket.socket, buffer: bytes) -> tuple[bytes, bytearray, bytes]:
     """One request: its path, its body, and what came after it."""
     while (end := buffer.find(b"\r\n\r\n")) < 0:
@@ -109,7 +106,7 @@ def _read(connection: socket.socket, buffer: bytes) -> tuple[bytes, bytearray, b
     head, begun = buffer[:end], buffer[end + 4 :]
     length = _LENGTH.search(head)
     if length is None:
-        raise SystemExit("a request without Content-Length")
+        raise ValueError("a request without Content-Length")
     body = bytearray(int(length[1]))
     filled = min(len(begun), len(body))
     body[:filled] = begun[:filled]
