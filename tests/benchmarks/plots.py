@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from peers import PEERS
 from runs import Result
 
-_OURS, _PEERS, _GRID = "#0b6e4f", "#9aa5b1", "#e4e7eb"
+_OURS, _PEERS, _FAR, _GRID = "#0b6e4f", "#9aa5b1", "#1f2933", "#e4e7eb"
 _NAMES = {"hec-fast": "loghttp[fast]", "hec-plain": "loghttp", "hec-fast-durable": "loghttp[fast], durable"}
 _CLIFFS = (
     ("records", "records in one flood", "CPU, µs a record"),
@@ -33,14 +33,14 @@ def comparison(results: Mapping[str, Result], path: Path) -> None:
     left, middle, right = figure.subplots(1, 3, sharey=True)
     _bars(left, labels, [results[name]["p50_ratio"] for name in names], colours, "{:.1f}x")
     _bars(middle, labels, [results[name]["cpu_ratio"] for name in names], colours, "{:.1f}x")
-    _bars(right, labels, [results[name]["rate"] for name in names], colours, "{:,.0f}")
+    _bars(right, labels, [results[name]["rate"] / 1000 for name in names], colours, "{:.1f}")
     middle.set_xscale("log")
     left.set_title("logger.info, median\n(NullHandler = 1)")
     middle.set_title("CPU an event, whole process\n(NullHandler = 1; log scale)")
-    right.set_title("events/s until all have arrived\n(● intake 50 ms away)")
+    right.set_title("thousand events/s until all have arrived\n(dark: intake 50 ms away)")
     for row, name in enumerate(names):
         if far := results.get(f"{name}-50ms"):
-            right.plot(far["rate"], row, "o", color="black", markersize=4)
+            right.barh(row, far["rate"] / 1000, height=0.15, color=_FAR)
     _save(figure, path)
 
 
@@ -58,8 +58,11 @@ def cliffs(results: Mapping[str, Result], path: Path) -> None:
             drawn = drawn or bool(sizes)
         if kind != "extras":
             panel.set_xscale("log", base=2 if kind == "threads" else 10)
+        if kind == "bytes":  # a fixed cost shared by ever more bytes: it falls, and then stays level
+            panel.set_yscale("log")
+        else:
+            panel.set_ylim(bottom=0)
         panel.set(xlabel=along, ylabel=up)
-        panel.set_ylim(bottom=0)
         panel.grid(color=_GRID)
         panel.legend()
     if drawn:
