@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -50,6 +52,7 @@ def main(
     markdown: Path | None,
 ) -> None:
     """Measure what logging over HTTP costs, as ratios to logging.NullHandler."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the processes it started end with it
     console = Console(width=max(Console().width, 150))  # the tables are wide; a narrow terminal wraps them
     if source:
         report = runs.Report(**json.loads(source.read_text()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -160,6 +161,7 @@ class Sink:
 
 def main(delay: float) -> None:
     server = Server(delay)
+    _start(lambda: os._exit(bool(sys.stdin.read())))  # when the parent has died, however it did
     with socket.create_server(("127.0.0.1", 0)) as control:
         print(server.port, control.getsockname()[1], flush=True)
         while True:
