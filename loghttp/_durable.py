@@ -80,12 +80,17 @@ class DurableBuffer(Buffer):
         if own is None:
             return
         some: list[Event] = []
-        while events and (not some or _bytes_of(some) + len(events[0].body) <= most // 4):
-            some.append(events.popleft())
-            if len(some[-1].body) > most:
-                self._give_way(some.pop(), "too_large")
+        size = 0  # of `some`; kept up, as weighing all of them anew for each would cost the square of their number
+        while events and (not some or size + len(events[0].body) <= most // 4):
+            event = events.popleft()
+            if len(event.body) > most:
+                self._give_way(event, "too_large")
+            else:
+                some.append(event)
+                size += _bytes_of(event)
         try:
-            while some and not self._make_space(_bytes_of(some)):
+            while some and not self._make_space(size):
+                size -= _bytes_of(some[-1])
                 self._give_way(some.pop(), "queue_full")
             if some:
                 self._append(own, some)
@@ -301,5 +306,5 @@ class DurableBuffer(Buffer):
             self._books.spooled -= count
 
 
-def _bytes_of(events: list[Event]) -> int:
-    return sum(len(event.body) + ROW_COST for event in events)
+def _bytes_of(event: Event) -> int:
+    return len(event.body) + ROW_COST

@@ -539,6 +539,25 @@ def test_a_flood_through_a_small_spool(policy: str, intake: LocalIntake, durable
     assert set(arrived) <= set(messages)
 
 
+def test_a_large_batch_costs_no_more_an_event(
+    monkeypatch: pytest.MonkeyPatch, intake: LocalIntake, durable: Make
+) -> None:
+    """How much an event weighs is looked at a few times, however many are committed with it."""
+
+    class Counted(int):
+        times = 0
+
+        def __radd__(self, other: int) -> int:
+            Counted.times += 1
+            return int(self) + other
+
+    monkeypatch.setattr("loghttp._durable.ROW_COST", Counted(30))
+    handler = durable()
+    log(handler, "flood", 4_000)
+    assert handler.flush(timeout=30)
+    assert (4_000, True) == (handler.stats().delivered, Counted.times < 10 * 4_000), Counted.times
+
+
 def test_block_loses_nothing_at_close(intake: LocalIntake, durable: Make) -> None:
     """With "block", `close()` goes on to make room on disk while the intake takes it; it drops nothing."""
     intake.fail_when(delay=0.02)

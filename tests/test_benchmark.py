@@ -1,0 +1,26 @@
+"""The judge of speed is honest: what did not arrive is not called fast."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(("options", "arrives"), [({}, True), ({"buffer_events": 1}, False)])
+def test_a_run_counts_only_when_everything_arrived(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, int], arrives: bool
+) -> None:
+    """A flood that arrives whole is measured; one that lost records on the way is an error that says how many."""
+    monkeypatch.syspath_prepend(Path(__file__).with_name("benchmarks"))
+    import runs
+    import scenarios
+
+    flood = scenarios.Scenario(name="flood", handler="hec", events=2_000, options=options)
+    if arrives:
+        result = runs.run(flood, sys.executable)
+        assert (2_000, True) == (result["events"], result["cpu_ratio"] > 1)
+    else:
+        with pytest.raises(runs.MeasurementError, match=r"flood: 2,000 logged, [1-9][\d,]* arrived"):
+            runs.run(flood, sys.executable)
