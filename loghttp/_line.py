@@ -25,6 +25,7 @@ from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, last_words, lost_at_exit, records_were
 from loghttp._stats import Books
+from loghttp._uwsgi import home
 from loghttp.intakes import Intake
 
 _open_lines: set[Line] = set()
@@ -109,7 +110,7 @@ class Line:
     def start(self) -> None:
         """Start the threads; where none can be started any more, deliver on this one, within the time left."""
         with self._lifecycle:
-            if self.started or self.closed:
+            if self.started or self.closed or home.will_fork:
                 return
             self.started = True
             _open_lines.difference_update([line for line in _open_lines if line.ended])

@@ -18,7 +18,7 @@ MOST_LINES = 320
 FLOORS = (
     ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_freeze", "_logginglock"),
     ("_capture", "_checks", "_encoding", "_selflog"),
-    ("_entry", "_options"),
+    ("_entry", "_options", "_uwsgi"),
     ("intakes",),
     ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_sender", "_spool_file"),
     ("_inbox", "_template"),
