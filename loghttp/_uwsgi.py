@@ -8,6 +8,7 @@ own hook tells of it. And up to 2.0.26 no thread runs between requests, which on
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
 import sys
@@ -71,7 +72,7 @@ home: Final = _Home()
 def _call_after_fork(uwsgi: Any, callback: Callable[[], None]) -> None:
     """uWSGI has one hook; `uwsgidecorators`, which comes with it, makes it many and would overwrite ours."""
     try:
-        from uwsgidecorators import postfork  # noqa: PLC0415  exists under uWSGI only
+        postfork = importlib.import_module("uwsgidecorators").postfork
     except Exception:  # noqa: BLE001  not installed, or no master: it raises a bare Exception then
         earlier = getattr(uwsgi, "post_fork_hook", None)
 

@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -45,10 +44,11 @@ def module(name: str) -> tuple[str, str, str]:
 class Served:
     """A server that runs, and whose requests are numbered, as the applications in `programs/` log them."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, ready: str) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
+        self._ready = ready
         self._numbers = itertools.count()
         self.asked = 0
         """Requests so far: the messages `request 0` to `request {asked - 1}` must have been logged."""
@@ -61,6 +61,13 @@ class Served:
         """What is answered. Never asked twice: a request that failed may have been logged."""
         with urllib.request.urlopen(self.url + path, timeout=DEADLINE) as reply:
             return str(reply.read().decode())
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.output
+        with contextlib.suppress(OSError):
+            self.get(self._ready)
+            return True
+        return False
 
     def ask(self, path: str = "") -> str:
         """Send the next request."""
@@ -96,23 +103,28 @@ def requests(served: Served) -> list[str]:
 
 
 @contextmanager
-def serving(*command: str, intake: LocalIntake, folder: Path, cwd: Path = PROGRAMS, **more: str) -> Iterator[Served]:
-    """Start a server, wait until it answers, and leave none of its processes behind. `PORT` stands for its port."""
+def serving(
+    *command: str, intake: LocalIntake, folder: Path, cwd: Path = PROGRAMS, ready: str = "/ready"
+) -> Iterator[Served]:
+    """Start a server, wait until it answers at `ready`, and leave none of its processes behind.
+
+    In the command, `PORT` stands for its port; what it writes goes into `folder`.
+    """
     reserved = Port()
     log = folder / f"{Path(command[0]).name}-{reserved.number}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [part.replace("PORT", str(reserved.number)) for part in command],
             cwd=cwd,
-            env=environment(intake) | {"HOME": str(folder)} | more,
+            env=environment(intake) | {"HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    served = Served(process, reserved.number, log)
+    served = Served(process, reserved.number, log, ready)
     try:
-        wait_until(lambda: _answers(served), f"{command[0]} serves")
+        wait_until(served.is_ready, f"{command[0]} serves")
         yield served
     except (TimeoutError, OSError, AssertionError):
         print(served.output[-6000:])  # pytest shows it with the test's failure
@@ -122,15 +134,3 @@ def serving(*command: str, intake: LocalIntake, folder: Path, cwd: Path = PROGRA
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(DEADLINE)
         reserved.release()
-
-
-def _answers(served: Served) -> bool:
-    assert served.process.poll() is None, served.output
-    with contextlib.suppress(OSError):
-        return served.get("/ready") != ""
-    return False
-
-
-def copy_of(folder: Path, to: Path) -> Path:
-    """A private copy of an example that a test may change."""
-    return Path(shutil.copytree(folder, to / folder.name, ignore=shutil.ignore_patterns("__pycache__")))
