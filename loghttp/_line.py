@@ -16,6 +16,7 @@ from functools import partial
 
 from loghttp._backoff import Backoff
 from loghttp._capture import Captured
+from loghttp._celery import call_when_worker_ends
 from loghttp._courier import Courier
 from loghttp._entry import Reader
 from loghttp._listener import HandleError, Listener, notice
@@ -116,6 +117,7 @@ class Line:
             _open_lines.difference_update([line for line in _open_lines if line.ended])
             _open_lines.add(self)
             _hook_multiprocessing()
+            call_when_worker_ends(close_all)
             try:
                 if not _end.began:
                     self._listener.start()
