@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import loghttp
 
 TESTS = Path(__file__).parent
+DIAGNOSTICS = "generalDiagnostics"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
@@ -27,6 +29,25 @@ def test_mypy_accepts_every_supported_call_and_no_other(pytestconfig: pytest.Con
     assert (0, "Success: no issues found in 1 source file\n") == (done.returncode, done.stdout), (
         done.stdout + done.stderr
     )
+
+
+def test_pyright_refuses_the_same_lines_as_mypy(tmp_path: Path) -> None:
+    """In strict mode, pyright, which editors use, refuses each line that bears an ignore, and none besides."""
+    pytest.importorskip("basedpyright")
+    calls = TESTS / "typing_calls.py"
+    configuration = {
+        "include": [str(calls)],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.10",
+        "enableTypeIgnoreComments": False,
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(configuration))
+    command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run([*command, "--outputjson"], capture_output=True, text=True, check=False, cwd=TESTS.parent)
+
+    refused = {found["range"]["start"]["line"]: found["message"] for found in json.loads(done.stdout)[DIAGNOSTICS]}
+    lines = calls.read_text().splitlines()
+    assert [number for number, line in enumerate(lines) if "# type: ignore" in line] == sorted(refused), refused
 
 
 def test_the_package_says_that_it_is_typed() -> None:

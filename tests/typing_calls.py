@@ -7,6 +7,7 @@ refused.
 from __future__ import annotations
 
 import logging
+import logging.config
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -86,7 +87,23 @@ options: DeliveryOptions = {"batch_events": 100, "timeout": (5.0, 30.0), "overfl
 HumioHECHandler(**options)
 SekoiaHandler("intake-key", **options)
 
+# ---- dictConfig: a dictionary is any dictionary to it, but options and factories can be checked
+
+CONFIGURATION: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "humio": {"class": "loghttp.HumioHECHandler", "tags": {"env": "prod"}, **options},
+        "sekoia": {"()": SekoiaHandler, "redact": ["password"], **options},
+    },
+    "root": {"level": "INFO", "handlers": ["humio", "sekoia"]},
+}
+logging.config.dictConfig(CONFIGURATION)
+
 # ---- what must be refused
+
+wrong: DeliveryOptions = {"batch_size": 100}  # type: ignore[typeddict-unknown-key]
+wrong = {"overflow": "drop"}  # type: ignore[typeddict-item]
 
 HumioHECHandler("https://cloud.humio.com", "token", "/services/collector")  # type: ignore[call-arg]
 HumioHECHandler(token=7)  # type: ignore[arg-type]
