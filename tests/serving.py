@@ -21,9 +21,12 @@ from pathlib import Path
 
 import pytest
 from processes import PROGRAMS, environment
-from servers import DEADLINE, Port, wait_until
+from servers import Port, wait_until
 
 from loghttp.testing import LocalIntake
+
+DEADLINE = 40.0
+"""Seconds that anything here may take: a server with its workers, on a machine with a lot else to do."""
 
 
 def script(name: str) -> str:
@@ -88,7 +91,7 @@ class Served:
             answers.add(self.ask())
             return answers != old
 
-        wait_until(another, "a new worker serves")
+        wait_until(another, "a new worker serves", DEADLINE)
         return (answers - old).pop()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -124,7 +127,7 @@ def serving(
         )
     served = Served(process, reserved.number, log, ready)
     try:
-        wait_until(served.is_ready, f"{command[0]} serves")
+        wait_until(served.is_ready, f"{command[0]} serves", DEADLINE)
         yield served
     except (TimeoutError, OSError, AssertionError):
         print(served.output[-6000:])  # pytest shows it with the test's failure

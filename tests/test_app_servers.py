@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from processes import environment, messages
-from servers import DEADLINE, wait_until
-from serving import Served, module, requests, script, serving
+from servers import wait_until
+from serving import DEADLINE, Served, module, requests, script, serving
 
 from loghttp import _uwsgi
 from loghttp.testing import LocalIntake
@@ -36,6 +36,8 @@ def a_living_worker_sends(served: Served, intake: LocalIntake) -> None:
     served.ask("/now")
     intake.wait_until(lambda intake: f"request {number}" in messages(intake), timeout=DEADLINE)
 
+
+pytestmark = pytest.mark.timeout(150)  # on an idle machine each takes a second or two
 
 # ---- uWSGI
 
@@ -56,7 +58,8 @@ def test_uwsgi(options: tuple[str, ...], imports: int, local_intake: LocalIntake
     not inherit: all that they logged was lost.
     """
     command = (script("uwsgi"), "--http-socket", "127.0.0.1:PORT", "--module", "wsgi:application", "--need-app")
-    workers = ("--master", "--processes", "2", "--die-on-term")
+    # Without the hook, TERM ends a worker in the middle of a request, and then Python's exit functions do not run.
+    workers = ("--master", "--processes", "2", "--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
     with serving(*command, *workers, *options, intake=local_intake, folder=tmp_path) as served:
         a_living_worker_sends(served, local_intake)
         served.ask_often(20)
@@ -138,6 +141,18 @@ def test_gunicorn_preloads_and_recycles(local_intake: LocalIntake, tmp_path: Pat
     assert "loghttp:" not in served.output
 
 
+def test_gunicorn_with_gevent(local_intake: LocalIntake, tmp_path: Path) -> None:
+    """A worker that gevent has patched before it imports the application sends while it lives, and at TERM."""
+    module("gevent")
+    with serving(*gunicorn("--worker-class", "gevent"), intake=local_intake, folder=tmp_path) as served:
+        a_living_worker_sends(served, local_intake)
+        served.ask_often(20)
+        assert 0 == served.stop()
+
+    assert (requests(served), 2) == arrived(local_intake)
+    assert "loghttp:" not in served.output
+
+
 # ---- uvicorn
 
 
@@ -179,9 +194,9 @@ def test_django_reloads(project: Path, local_intake: LocalIntake, tmp_path: Path
         views.write_text(views.read_text().replace("shown", "displayed"))
         # A change before its first look is none to it, so the file goes on to change until the old child says so.
         reloading = f"{views} changed, reloading."
-        wait_until(lambda: reloading in messages(local_intake) or os.utime(views), "Django has seen the change")
-        wait_until(lambda: served.output.count("Starting development server") == 2, "the new child starts")
-        wait_until(served.is_ready, "the new child serves")
+        wait_until(lambda: reloading in messages(local_intake) or os.utime(views), "a change is seen", DEADLINE)
+        wait_until(lambda: served.output.count("Starting development server") == 2, "the new child starts", DEADLINE)
+        wait_until(served.is_ready, "the new child serves", DEADLINE)
         served.get("/orders/2/")
         os.killpg(served.process.pid, signal.SIGINT)  # as a terminal does
         assert 0 == served.process.wait(DEADLINE)

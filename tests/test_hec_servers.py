@@ -22,17 +22,23 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from servers import Nginx, Server, wait_until
+from servers import DEADLINE, Nginx, Server, wait_until
 
 import loghttp
 
 TOKEN = "c0llect0r-t0ken"
 
-NGINX_HTTP = r'map $http_authorization $splunk { "~^Bearer (?<token>\S+)$" "Splunk $token"; }'
-NGINX_LOCATION = """location = /api/v1/ingest/hec {{
-    proxy_set_header Authorization $splunk;
-    proxy_pass http://127.0.0.1:{port}/services/collector;
-}}"""
+# As in the README's "Scaling out".
+NGINX_HTTP = """
+    upstream collectors {{ {servers} }}
+    map $http_authorization $splunk {{ "~^Bearer (?<token>.+)$" "Splunk $token"; }}
+"""
+NGINX_LOCATION = """
+    location = /api/v1/ingest/hec {
+        proxy_set_header Authorization $splunk;
+        proxy_pass http://collectors/services/collector;
+    }
+"""
 
 
 class Collector(Server):
@@ -54,6 +60,10 @@ class Collector(Server):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has stored, after its end."""
+        return [json.loads(line) for line in self.read("out").split("\n") if line]
 
     def stored(self, count: int) -> Iterator[dict[str, Any]]:
         """What it has stored, once that is so many events; read line by line."""
@@ -225,10 +235,11 @@ def handler_for(url: str, **options: Any) -> loghttp.HumioHECHandler:
 
 
 @contextmanager
-def behind_nginx(collector: Collector) -> Iterator[str]:
-    """The URL of an nginx that makes Humio's own address and scheme of the collector's."""
+def behind_nginx(*collectors: Collector) -> Iterator[str]:
+    """The URL of an nginx that makes Humio's own address and scheme of the collectors', and shares the load."""
+    servers = " ".join(f"server 127.0.0.1:{collector.port};" for collector in collectors)
     with Nginx() as nginx:
-        nginx.serve(Nginx.PLAIN, NGINX_LOCATION.format(port=collector.port), http=NGINX_HTTP)
+        nginx.serve(Nginx.PLAIN, NGINX_LOCATION, http=NGINX_HTTP.format(servers=servers))
         yield nginx.url
 
 
@@ -246,7 +257,7 @@ def split(logger: logging.Logger, handlers: Sequence[loghttp.HumioHECHandler], c
     for n in range(count):
         log_round(logger, n)
     for handler in handlers:
-        assert handler.flush(timeout=30)
+        assert handler.flush(timeout=90)
         handler.close()
         assert (count, {}) == (handler.stats().delivered, dict(handler.stats().dropped))
     return times
@@ -256,6 +267,7 @@ DIRECT: dict[str, Any] = {"auth_scheme": "Splunk", "endpoint": "/services/collec
 AS_HUMIO: dict[str, Any] = {"sourcetype": "as-humio"}
 
 
+@pytest.mark.timeout(240)
 def test_tenzir_stores_every_field_of_100_000_records() -> None:
     """Half direct, half through nginx at Humio's own address: all are stored, equal in every field, in order."""
     each = 50_000
@@ -277,6 +289,31 @@ def test_tenzir_stores_every_field_of_100_000_records() -> None:
             next_number[route] += 1
 
     assert {"direct": each, "as-humio": each} == next_number
+
+
+def test_a_tier_behind_a_load_balancer() -> None:
+    """Of two collectors behind nginx one goes away: each record is stored once, by one of the two."""
+    with Tenzir() as first, Tenzir() as second:
+        first.start()
+        second.start()
+        with behind_nginx(first, second) as nginx_url:
+            handler = handler_for(nginx_url, **AS_HUMIO, batch_events=10, retry_wait_max=0.1)
+            logger = logging.Logger("shop.orders")
+            logger.addHandler(handler)
+            for n in range(200):
+                log_round(logger, n)
+            assert handler.flush(timeout=DEADLINE)
+            first.stop()
+            for n in range(200, 400):
+                log_round(logger, n)
+            assert handler.flush(timeout=DEADLINE)
+            handler.close()
+        second.stop()
+
+        shares = [[stored["event"]["sequence"] for stored in collector.lines()] for collector in (first, second)]
+
+    assert list(range(1, 401)) == sorted(shares[0] + shares[1])
+    assert min(len(share) for share in shares) > 0
 
 
 def as_read_back(value: Any) -> Any:

@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 from conftest import Factory
 from processes import PROGRAMS, environment, messages, numbered, run
-from servers import DEADLINE, wait_until
-from serving import module, serving
+from servers import wait_until
+from serving import DEADLINE, module, serving
 
 from loghttp.testing import LocalIntake
+
+pytestmark = pytest.mark.timeout(150)  # Celery alone takes five seconds to end, wherever it runs
 
 TASKS = 20  # as in the program
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--concurrency=2")
@@ -50,7 +52,9 @@ def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_pa
             start_new_session=True,
         )
     try:
-        wait_until(lambda: len(list(tmp_path.glob("done/*"))) == TASKS or process.poll(), "all tasks are done")
+        wait_until(
+            lambda: len(list(tmp_path.glob("done/*"))) == TASKS or process.poll(), "all tasks are done", DEADLINE
+        )
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(DEADLINE), output.read_text()
     finally:
