@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pytest
 from processes import PROGRAMS, environment
-from servers import Port, wait_until
+from servers import wait_until
 
 from loghttp.testing import LocalIntake
+from loghttp.testing._server import ReservedPort
 
 DEADLINE = 40.0
 """Seconds that anything here may take: a server with its workers, on a machine with a lot else to do."""
@@ -113,13 +114,13 @@ def serving(
 
     In the command, `PORT` stands for its port; what it writes goes into `folder`.
     """
-    reserved = Port()
+    reserved = ReservedPort()
     log = folder / f"{Path(command[0]).name}-{reserved.number}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [part.replace("PORT", str(reserved.number)) for part in command],
             cwd=cwd,
-            env=environment(intake) | {"HOME": str(folder)},
+            env=environment(intake, HOME=str(folder)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

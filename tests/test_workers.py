@@ -45,7 +45,7 @@ def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_pa
     with output.open("wb") as log:
         process = subprocess.Popen(
             [*module("celery"), "--quiet", "-A", "celery_worker", "worker", *QUIET, "--pool", pool, *options],
-            env=environment(local_intake) | {"FOLDER": str(tmp_path), "PYTHONWARNINGS": "ignore"},
+            env=environment(local_intake, FOLDER=str(tmp_path), PYTHONWARNINGS="ignore"),
             cwd=PROGRAMS,
             stdout=log,
             stderr=log,
@@ -72,7 +72,7 @@ def test_green_threads(kind: str, local_intake: LocalIntake) -> None:
     module(kind)
     local_intake.fail_when(delay=0.2)
 
-    ended = run("greened.py", kind, intake=local_intake)
+    ended = run("greened.py", kind, intake=local_intake, fresh=True)
 
     found = messages(local_intake)
     assert (0, "") == (ended.status, ended.stderr)
