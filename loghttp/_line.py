@@ -15,6 +15,7 @@ import weakref
 from functools import partial
 
 from loghttp._backoff import Backoff
+from loghttp._celery import call_when_worker_ends
 from loghttp._courier import Courier
 from loghttp._entry import Reader
 from loghttp._listener import HandleError, Listener, notice
@@ -24,6 +25,7 @@ from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, last_words, lost_at_exit, records_were
 from loghttp._stats import Books
+from loghttp._uwsgi import home
 from loghttp.intakes import Intake
 
 _open_lines: set[Line] = set()
@@ -106,12 +108,13 @@ class Line:
     def start(self) -> None:
         """Start the threads; where none can be started any more, deliver on this one, within the time left."""
         with self._lifecycle:
-            if self.started or self.closed:
+            if self.started or self.closed or home.will_fork:
                 return
             self.started = True
             _open_lines.difference_update([line for line in _open_lines if line.ended])
             _open_lines.add(self)
             _hook_multiprocessing()
+            call_when_worker_ends(close_all)
             try:
                 if not _end.began:
                     self._listener.start()

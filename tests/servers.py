@@ -132,11 +132,14 @@ class Server:
     stop_signal = signal.SIGTERM
 
     def __init__(self) -> None:
-        self._path = _program(self.name)
+        self._path = self.program()
         self._reserved = ReservedPort()
         self.port = self._reserved.number
         self.directory = Path(tempfile.mkdtemp(prefix=f"loghttp-{self.name}-"))
         self._process: subprocess.Popen[bytes] | None = None
+
+    def program(self) -> str:
+        return _program(self.name)
 
     def command(self) -> list[str]:
         raise NotImplementedError

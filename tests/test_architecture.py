@@ -16,9 +16,9 @@ MOST_LINES = 320
 
 # Each room imports from the floors above its own in this table, never from its own floor or from one below.
 FLOORS = (
-    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_freeze", "_logginglock"),
+    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_celery", "_freeze", "_logginglock"),
     ("_capture", "_checks", "_encoding", "_selflog"),
-    ("_entry", "_options"),
+    ("_entry", "_options", "_uwsgi"),
     ("intakes",),
     ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_sender", "_spool_file"),
     ("_inbox", "_template"),

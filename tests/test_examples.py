@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,22 @@ class Script:
     sekoia_from: int = 1
     needs: str = "loghttp"
     level_is_tag: bool = False
+    #: Where it logs.
+    function: str = "main"
+
+
+# What OpenTelemetry adds to each record of the trace that the example's request came with.
+TRACE = {
+    "otelTraceID": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "otelTraceSampled": True,
+    "otelServiceName": "shop",
+}
+
+
+def context_of(number: int) -> dict[str, Any]:
+    """What each record of an order's task bears."""
+    task = {"taskName": f"order-{number}"} if sys.version_info >= (3, 12) else {}
+    return {"request_id": f"req-{number}", "customer.id": number * 6, "customer.country": "FR"} | task
 
 
 SCRIPTS = {
@@ -172,6 +189,37 @@ SCRIPTS = {
         sekoia_from=2,
         needs="loguru",
         level_is_tag=True,
+    ),
+    "opentelemetry_app.py": Script(
+        "shop.checkout",
+        [
+            Logged("INFO", "checkout started", {"cart.articles": ["mug", "pen"], **TRACE}),
+            Logged("WARNING", "the bank is slow", {"seconds": 2.5, **TRACE}),
+            Logged("ERROR", "payment failed", TRACE, "TimeoutError", "no answer from the bank"),
+        ],
+        needs="opentelemetry.instrumentation.logging",
+    ),
+    "contextvars_app.py": Script(
+        "shop.orders",
+        [
+            Logged("INFO", "order 7 received", context_of(7)),
+            Logged("INFO", "order 8 received", context_of(8)),
+            Logged("WARNING", "order 7 is late", context_of(7)),
+            Logged("WARNING", "order 8 is late", context_of(8)),
+        ],
+        sekoia_from=2,
+        function="order",
+    ),
+    "lambda_function.py": Script(
+        "shop.pictures",
+        [
+            Logged("INFO", "picture mug.png received", {"picture.bytes": 48_213}),
+            Logged("INFO", "picture shop.png received", {"picture.bytes": 4_821_300}),
+            Logged("WARNING", "picture is large", {"picture.name": "shop.png"}),
+            Logged("ERROR", "picture refused", {"picture.name": "empty.png"}, "KeyError", "'bytes'"),
+        ],
+        sekoia_from=2,
+        function="lambda_handler",
     ),
 }
 
@@ -355,7 +403,7 @@ def test_both_intakes_receive_what_a_script_logs(name: str, intake: LocalIntake,
     assert [event.sourcetype for event in humio] == ["shop"] * len(humio)
     assert [{name: look_up(event, name) for name in TAGS} for event in sekoia] == [TAGS] * len(sekoia)
     places = {tuple(look_up(event, part) for part in ("logger", "module", "function")) for event in intake.events}
-    assert places == {(script.logger, Path(name).stem, "main")}
+    assert places == {(script.logger, Path(name).stem, script.function)}
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "custom_json_formatter.py"])
@@ -458,7 +506,9 @@ def test_django_sends_its_views_and_its_own_records(intake: LocalIntake, servers
         *copy.deepcopy(ORDERS),
         refund_failed("Internal Server Error: /refund/7/", logger="django.request", status_code=500),
     ]
-    logged[0].fields.update({"customer.password": "[redacted]", "path": "/orders/7/", "logger": "shop.views"})
+    for one, path in zip(logged, ("/orders/7/", "/orders/1042/", "/orders/1042/", "/refund/7/"), strict=True):
+        one.fields.update(path=path, method="GET", remote_addr="127.0.0.1")
+    logged[0].fields.update({"customer.password": "[redacted]", "logger": "shop.views"})
     check(of_dialect(intake.events, "hec"), logged)
     check(of_dialect(intake.events, "sekoia"), logged[2:])
     assert [event.tags for event in of_dialect(intake.events, "hec")] == [TAGS] * 4
@@ -519,7 +569,44 @@ def test_a_web_example_runs_without_an_account(
     assert "loghttp:" not in served  # nothing was lost
 
 
+def test_celerys_tasks_send_their_records(servers: Servers) -> None:
+    """With no variable set, a worker sends what its tasks log, with the task as fields, and ends at Ctrl-C."""
+    pytest.importorskip("celery")
+    worker = servers.start(str(EXAMPLES / "celery_app.py"))
+
+    deadline = time.monotonic() + DEADLINE
+    while worker.output().count("succeeded in") < 3:
+        assert worker.process.poll() is None, worker.output()
+        assert time.monotonic() < deadline, worker.output()
+        time.sleep(0.05)
+    assert worker.stop(signal.SIGINT) == 0
+
+    humio, sekoia = worker.output().partition("Humio (the local one) received")[2].split("SEKOIA.IO")
+    for message in ("parcel 7 packed", "parcel 8 packed", "parcel 1042 packed", "parcel 1042 is heavy"):
+        assert re.search(rf"{message}\n[^A-Z]*env='prod'[^§]*?task\.name='celery_app\.pack'", humio)
+        assert humio.count(f" {message}\n") == 1
+        assert sekoia.count(f" {message}\n") == ("heavy" in message)
+    assert "loghttp:" not in worker.output()
+
+
+def test_a_users_own_test_passes(tmp_path: Path) -> None:
+    """The example of a test with the fixture `local_intake` is collected and passes, wherever it is run."""
+    pytest.importorskip("flask")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "pytest.ini", "-p", "no:cacheprovider"]
+    result = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), str(EXAMPLES / "test_siem.py")],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (0, "3 passed") == (result.returncode, result.stdout.splitlines()[-1].partition(" in ")[0]), result.stdout
+
+
 def test_no_example_is_left_out() -> None:
     """Every Python file directly in examples/ is run by a test above."""
-    run_above = {*SCRIPTS, "custom_json_formatter.py", "flask_app.py", "try_it.py"}
+    run_above = {*SCRIPTS, "custom_json_formatter.py", "celery_app.py", "flask_app.py", "test_siem.py", "try_it.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == run_above

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
+import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import loghttp
+from loghttp import _options
 
 TESTS = Path(__file__).parent
+DIAGNOSTICS = "generalDiagnostics"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
@@ -27,6 +33,56 @@ def test_mypy_accepts_every_supported_call_and_no_other(pytestconfig: pytest.Con
     assert (0, "Success: no issues found in 1 source file\n") == (done.returncode, done.stdout), (
         done.stdout + done.stderr
     )
+
+
+def test_pyright_refuses_the_same_lines_as_mypy(tmp_path: Path) -> None:
+    """In strict mode, pyright, which editors use, refuses each line that bears an ignore, and none besides."""
+    pytest.importorskip("basedpyright")
+    calls = TESTS / "typing_calls.py"
+    configuration = {
+        "include": [str(calls)],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.10",
+        "enableTypeIgnoreComments": False,
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(configuration))
+    command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run([*command, "--outputjson"], capture_output=True, text=True, check=False, cwd=TESTS.parent)
+
+    refused = {found["range"]["start"]["line"]: found["message"] for found in json.loads(done.stdout)[DIAGNOSTICS]}
+    lines = calls.read_text().splitlines()
+    assert [number for number, line in enumerate(lines) if "# type: ignore" in line] == sorted(refused), refused
+
+
+def test_every_option_is_documented_where_editors_look() -> None:
+    """Each option of delivery has its words beside it, each argument its line in the class's docstring."""
+    options = next(
+        node
+        for node in ast.parse(Path(_options.__file__).read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == "DeliveryOptions"
+    )
+    documented = [
+        node.target.id
+        for node, words in pairwise(options.body)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(words, ast.Expr)
+        and isinstance(words.value, ast.Constant)
+    ]
+    assert list(loghttp.DeliveryOptions.__annotations__) == documented
+    for handler in (loghttp.HumioHECHandler, loghttp.SekoiaHandler):
+        arguments = [name for name in inspect.signature(handler).parameters if name != "delivery"]
+        assert [] == [name for name in arguments if f"\n        {name}: " not in (handler.__doc__ or "")]
+
+
+def test_every_option_has_its_line_among_the_calls() -> None:
+    """What a user may write is checked by mypy and pyright: no option is forgotten in `typing_calls.py`."""
+    calls = ast.walk(ast.parse((TESTS / "typing_calls.py").read_text()))
+    given = {keyword.arg for call in calls if isinstance(call, ast.Call) for keyword in call.keywords}
+    supported = set(loghttp.DeliveryOptions.__annotations__)
+    for handler in (loghttp.HumioHECHandler, loghttp.SekoiaHandler):
+        supported |= inspect.signature(handler).parameters.keys() - {"delivery"}
+    assert set() == supported - given
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -7,6 +7,7 @@ refused.
 from __future__ import annotations
 
 import logging
+import logging.config
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -73,6 +74,7 @@ HumioHECHandler(timeout=10)
 HumioHECHandler(timeout=(5.0, 30.0))
 HumioHECHandler(retry_for=None)
 HumioHECHandler(retry_for=3_600, retry_wait_max=10, close_timeout=2)
+HumioHECHandler(spool_dir="/var/spool/shop", spool_bytes=1_000_000, spool_fsync=True)
 HumioHECHandler(verify=True)
 HumioHECHandler(verify="/etc/ssl/own-ca.pem")
 HumioHECHandler(cert="/etc/ssl/client.pem")
@@ -86,7 +88,23 @@ options: DeliveryOptions = {"batch_events": 100, "timeout": (5.0, 30.0), "overfl
 HumioHECHandler(**options)
 SekoiaHandler("intake-key", **options)
 
+# ---- dictConfig: a dictionary is any dictionary to it, but options and factories can be checked
+
+CONFIGURATION: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "humio": {"class": "loghttp.HumioHECHandler", "tags": {"env": "prod"}, **options},
+        "sekoia": {"()": SekoiaHandler, "redact": ["password"], **options},
+    },
+    "root": {"level": "INFO", "handlers": ["humio", "sekoia"]},
+}
+logging.config.dictConfig(CONFIGURATION)
+
 # ---- what must be refused
+
+wrong: DeliveryOptions = {"batch_size": 100}  # type: ignore[typeddict-unknown-key]
+wrong = {"overflow": "drop"}  # type: ignore[typeddict-item]
 
 HumioHECHandler("https://cloud.humio.com", "token", "/services/collector")  # type: ignore[call-arg]
 HumioHECHandler(token=7)  # type: ignore[arg-type]

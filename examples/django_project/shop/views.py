@@ -7,9 +7,9 @@ from django.http import JsonResponse
 logger = logging.getLogger(__name__)
 
 
-def order(request, number):
+def order(_, number):
     customer = {"id": 42, "name": "amelie", "password": "hunter2"}
-    extra = {"order": {"id": number, "articles": ["mug", "pen"]}, "customer": customer, "path": request.path}
+    extra = {"order": {"id": number, "articles": ["mug", "pen"]}, "customer": customer}
     logger.info("order %d shown", number, extra=extra)
     if number > 1000:
         logger.warning("order %d is not paid", number, extra={"order": {"id": number, "due": 59.9}})

@@ -1,0 +1,350 @@
+"""Real servers that speak HEC store what was logged, field by field and in order: Tenzir's own, and Fluent Bit.
+
+Both run as they are in a collector tier, direct (`Splunk` and `/services/collector`) and behind nginx, which makes
+one of Humio's own address and `Bearer` of them. They are judges that know nothing of loghttp: Tenzir refuses
+what is not strict, and what it stores is read back from its file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from servers import DEADLINE, Nginx, Server, wait_until
+
+import loghttp
+
+TOKEN = "c0llect0r-t0ken"
+
+# As in the README's "Scaling out".
+NGINX_HTTP = """
+    upstream collectors {{ {servers} }}
+    map $http_authorization $splunk {{ "~^Bearer (?<token>.+)$" "Splunk $token"; }}
+"""
+NGINX_LOCATION = """
+    location = /api/v1/ingest/hec {
+        proxy_set_header Authorization $splunk;
+        proxy_pass http://collectors/services/collector;
+    }
+"""
+
+
+class Collector(Server):
+    """A pipeline of Tenzir's that writes what it takes to a file, an event a line."""
+
+    name = "tenzir"
+    source: str
+
+    def program(self) -> str:
+        found = importlib.util.find_spec("tenzir")
+        if found is None or found.origin is None:
+            pytest.skip("tenzir is not installed")
+        return str(Path(found.origin).parent / "bundled" / "bin" / "tenzir")
+
+    def command(self) -> list[str]:
+        source = self.source.format(port=self.port, token=TOKEN)
+        return [f'{source}\nto_file "{self.directory / "out"}" {{ write_ndjson }}']
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has stored, after its end."""
+        return [json.loads(line) for line in self.read("out").split("\n") if line]
+
+    def stored(self, count: int) -> Iterator[dict[str, Any]]:
+        """What it has stored, once that is so many events; read line by line."""
+        path = self.directory / "out"
+        wait_until(path.exists, "the first event is stored")
+        with path.open("rb") as lines:
+            for _ in range(count):
+                line = b""
+                while not line.endswith(b"\n"):  # it is being written while it is read
+                    wait_until(lambda: lines.peek(1), "the next event is stored")
+                    line += lines.readline()
+                yield json.loads(line)
+            self.stop()
+            assert b"" == lines.read()
+
+
+class Tenzir(Collector):
+    source = 'accept_splunk "127.0.0.1:{port}", hec_token="{token}"'
+
+
+class FluentBit(Collector):
+    source = 'from_fluent_bit "splunk", options={{listen: "127.0.0.1", port: "{port}", splunk_token: "{token}"}}'
+
+
+# ---- what is logged: for each shape its call, and what must be stored of it
+
+
+Extras = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way to log the `n`-th record: its message, with args; its extras; and what must arrive of them."""
+
+    message: Any
+    args: tuple[Any, ...] = ()
+    extras: Callable[[int], Extras] = lambda n: {}
+    #: Of the stored event, what is other than the message as it reads and the extras as they are.
+    stored: Callable[[int], Extras] = lambda n: {}
+    changed: str = ""
+    level: int = logging.INFO
+    failure: Callable[[int], BaseException] | None = None
+
+    def event(self, n: int) -> Extras:
+        stored = self.stored(n)
+        if "message" not in stored:
+            stored["message"] = self.message % self.args
+        return self.extras(n) | stored
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("not me")
+
+
+def a_cycle() -> Extras:
+    cycle: Extras = {"name": "loop"}
+    cycle["again"] = cycle
+    return cycle
+
+
+SHAPES = [
+    Shape("order %d placed for %s", (1042, "amelie")),
+    Shape("scalars", extras=lambda n: {"n": n, "share": n / 7, "paid": True, "text": "caf\u00e9 \u2615", "none": None}),
+    Shape("nested", extras=lambda n: {"user": {"id": n, "groups": ["staff"], "address": {"city": "Lyon"}}}),
+    Shape("basket", extras=lambda n: {"items": [{"id": n, "price": 2.5}, {"id": n + 1, "price": 3.5}]}),
+    Shape(
+        "payment failed",
+        level=logging.ERROR,
+        failure=lambda n: LookupError(f"order {n}"),
+        stored=lambda n: {
+            "exc_type": "LookupError",
+            "exc_message": f"order {n}",
+            "exc_info": f"LookupError: order {n}",
+        },
+    ),
+    Shape({"order": 7}, stored=lambda n: {"message": '{"order":7}', "order": 7}),
+    # Numbers that JSON has not, and texts that UTF-8 has not.
+    Shape(
+        "numbers",
+        extras=lambda n: {"a": math.nan, "b": math.inf, "c": -math.inf, "d": 2**63, "e": -(2**63), "f": 10**30},
+        stored=lambda n: {"a": "NaN", "b": "Infinity", "c": "-Infinity", "d": str(2**63), "f": str(10**30)},
+        changed="a, b, c, d, f",
+    ),
+    Shape(
+        "half \ud83d",
+        extras=lambda n: {"key": "a\udc80b"},
+        stored=lambda n: {"message": "half \\ud83d", "key": "a\\udc80b"},
+        changed="message, key",
+    ),
+    # What must be quoted; and an event that would be two, were it not.
+    Shape("tab\tnul\0del\x7fline\u2028\r\nnext", extras=lambda n: {"quote": '"\\'}),
+    Shape(
+        'x"}\n{"event": "forged"}',
+        extras=lambda n: {"time": 0, "host": "other", "event": "y", "fields": {"#env": "z"}},
+    ),
+    Shape(
+        "objects",
+        extras=lambda n: {"raw": b"\xff\x00n", "odd": Unprintable(), "loop": a_cycle(), "id": UUID(int=n)},
+        stored=lambda n: {
+            "raw": "\\xff\0n",
+            "odd": "<unprintable Unprintable: ValueError>",
+            "loop": {"name": "loop", "again": "<cycle>"},
+            "id": str(UUID(int=n)),
+        },
+        changed="odd, loop.again",
+    ),
+    Shape(
+        "no number: %d",
+        ("x",),
+        stored=lambda n: {
+            "message": "no number: %d <args ('x',) do not fit: %d format: a real number is required, not str>"
+        },
+        changed="message",
+    ),
+    Shape(
+        "names",
+        extras=lambda n: {"map": {1: "a", "1": "b", "": "c", "d.e": "f", "#g": n, 'h"i': "j", "\u00e9 \n": "k"}},
+        stored=lambda n: {"map": {"1": "a", "1_": "b", "": "c", "d.e": "f", "#g": n, 'h"i': "j", "\u00e9 \n": "k"}},
+    ),
+    Shape("long %s", ("y" * 2_000,)),
+    # Texts that a server may take for something else.
+    Shape(
+        "2026-11-22T10:00:00Z",
+        extras=lambda n: {"a": "12", "b": "1.2.3.4", "c": "null", "d": "true", "e": "{}", "f": "", "g": " "},
+    ),
+]
+
+
+ATTRIBUTES = ("level", "logger", "function", "process", "thread", "sequence")
+
+
+def log_round(logger: logging.Logger, n: int) -> None:
+    """Log the `n`-th record, by one shape after the other."""
+    shape = SHAPES[n % len(SHAPES)]
+    failure = shape.failure(n) if shape.failure else None
+    logger.log(shape.level, shape.message, *shape.args, extra=shape.extras(n), exc_info=failure)
+
+
+def expected(n: int) -> dict[str, Any]:
+    """What must be stored of the `n`-th record, its time apart."""
+    shape = SHAPES[n % len(SHAPES)]
+    attributes = {
+        "level": logging.getLevelName(shape.level),
+        "logger": "shop.orders",
+        "function": "log_round",
+        "process": os.getpid(),
+        "thread": threading.current_thread().name,
+        "sequence": n + 1,
+    }
+    fields = {"#env": "prod"}
+    if shape.changed:
+        fields["loghttp_changed"] = shape.changed
+    return {"host": "web-1", "source": "/srv/shop", "event": attributes | shape.event(n), "fields": fields}
+
+
+def handler_for(url: str, **options: Any) -> loghttp.HumioHECHandler:
+    """What the README's "Scaling out" says for a collector."""
+    return loghttp.HumioHECHandler(
+        url,
+        TOKEN,
+        host="web-1",
+        source="/srv/shop",
+        tags={"env": "prod"},
+        attributes=ATTRIBUTES,
+        overflow="block",
+        **({"event_format": "object"} | options),
+    )
+
+
+@contextmanager
+def behind_nginx(*collectors: Collector) -> Iterator[str]:
+    """The URL of an nginx that makes Humio's own address and scheme of the collectors', and shares the load."""
+    servers = " ".join(f"server 127.0.0.1:{collector.port};" for collector in collectors)
+    with Nginx() as nginx:
+        nginx.serve(Nginx.PLAIN, NGINX_LOCATION, http=NGINX_HTTP.format(servers=servers))
+        yield nginx.url
+
+
+def split(logger: logging.Logger, handlers: Sequence[loghttp.HumioHECHandler], count: int) -> list[float]:
+    """Log so many records to all of the handlers; returns when each was logged."""
+    times: list[float] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        times.append(record.created)
+        return True
+
+    logger.addFilter(note)
+    for handler in handlers:
+        logger.addHandler(handler)
+    for n in range(count):
+        log_round(logger, n)
+    for handler in handlers:
+        assert handler.flush(timeout=90)
+        handler.close()
+        assert (count, {}) == (handler.stats().delivered, dict(handler.stats().dropped))
+    return times
+
+
+DIRECT: dict[str, Any] = {"auth_scheme": "Splunk", "endpoint": "/services/collector", "sourcetype": "direct"}
+AS_HUMIO: dict[str, Any] = {"sourcetype": "as-humio"}
+
+
+@pytest.mark.timeout(240)
+def test_tenzir_stores_every_field_of_100_000_records() -> None:
+    """Half direct, half through nginx at Humio's own address: all are stored, equal in every field, in order."""
+    each = 50_000
+    with Tenzir() as tenzir:
+        tenzir.start()
+        with behind_nginx(tenzir) as nginx_url:
+            handlers = [handler_for(tenzir.url, **DIRECT), handler_for(nginx_url, **AS_HUMIO)]
+            times = split(logging.Logger("shop.orders"), handlers, each)
+
+        next_number = {"direct": 0, "as-humio": 0}
+        for stored in tenzir.stored(2 * each):
+            route = stored.pop("sourcetype")
+            stored.pop("receiver")
+            when = stored.pop("time")
+            n = next_number[route]
+            assert expected(n) == stored
+            if n % 500 == 0:
+                assert abs(datetime.fromisoformat(f"{when[:26]}+00:00").timestamp() - times[n]) < 2e-6
+            next_number[route] += 1
+
+    assert {"direct": each, "as-humio": each} == next_number
+
+
+def test_a_tier_behind_a_load_balancer() -> None:
+    """Of two collectors behind nginx one goes away: each record is stored once, by one of the two."""
+    with Tenzir() as first, Tenzir() as second:
+        first.start()
+        second.start()
+        with behind_nginx(first, second) as nginx_url:
+            handler = handler_for(nginx_url, **AS_HUMIO, batch_events=10, retry_wait_max=0.1)
+            logger = logging.Logger("shop.orders")
+            logger.addHandler(handler)
+            for n in range(200):
+                log_round(logger, n)
+            assert handler.flush(timeout=DEADLINE)
+            first.stop()
+            for n in range(200, 400):
+                log_round(logger, n)
+            assert handler.flush(timeout=DEADLINE)
+            handler.close()
+        second.stop()
+
+        shares = [[stored["event"]["sequence"] for stored in collector.lines()] for collector in (first, second)]
+
+    assert list(range(1, 401)) == sorted(shares[0] + shares[1])
+    assert min(len(share) for share in shares) > 0
+
+
+def as_read_back(value: Any) -> Any:
+    """Fluent Bit's own store keeps texts; Tenzir, which reads it here, takes those for values that look like some."""
+    if isinstance(value, dict):
+        return {name: as_read_back(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [as_read_back(item) for item in value]
+    if value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, str):
+        with suppress(ValueError):
+            number = float(value)
+            return None if not math.isfinite(number) else int(value) if -(2**63) <= number < 2**64 else number
+    return value
+
+
+def test_fluent_bit_stores_every_field() -> None:
+    """Fluent Bit takes every shape, direct and through nginx, in order; its bridge to Tenzir passes 70 a second."""
+    each = 2 * len(SHAPES)
+    with FluentBit() as fluent_bit:
+        fluent_bit.start()
+        with behind_nginx(fluent_bit) as nginx_url:
+            handlers = [handler_for(fluent_bit.url, **DIRECT), handler_for(nginx_url, **AS_HUMIO)]
+            split(logging.Logger("shop.orders"), handlers, each)
+
+        routes: dict[str, list[Any]] = {"direct": [], "as-humio": []}
+        for stored in fluent_bit.stored(2 * each):
+            body = stored["message"]
+            del body["time"]
+            routes[body.pop("sourcetype")].append(body)
+
+    everything = [as_read_back(expected(n)) for n in range(each)]
+    assert {"direct": everything, "as-humio": everything} == routes
