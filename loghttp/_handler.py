@@ -27,6 +27,7 @@ from loghttp._logginglock import logging_lock_released
 from loghttp._options import Delivery
 from loghttp._selflog import LOGGER_NAME, forget_parent, in_finalizer, lost_at_exit, on_own_thread, own_threads
 from loghttp._stats import Books, Stats
+from loghttp._uwsgi import home
 from loghttp.intakes import Intake
 
 _handlers: weakref.WeakSet[HTTPHandler] = weakref.WeakSet()
@@ -39,6 +40,7 @@ class HTTPHandler(logging.Handler):
     """What both handlers are: a `logging.Handler` in front of a line to one intake."""
 
     def __init__(self, intake: Intake, reader: Reader, options: Delivery, level: int | str) -> None:
+        home.settle(renew=_after_fork_in_child)
         self._intake = intake
         self._reader = reader
         super().__init__(checked_level("level", level))

@@ -12,9 +12,8 @@ from urllib.parse import SplitResult
 
 from loghttp import _checks
 from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
-from loghttp._handler import HTTPHandler, _after_fork_in_child
+from loghttp._handler import HTTPHandler
 from loghttp._options import Delivery, DeliveryOptions
-from loghttp._uwsgi import home
 from loghttp.intakes import humio, sekoia
 
 if TYPE_CHECKING:
@@ -107,7 +106,6 @@ class HumioHECHandler(HTTPHandler):
         )
         options = Delivery.checked(delivery, intake.limits)
         _warn_if_in_clear(base, "token")
-        home.settle(renew=_after_fork_in_child)
         super().__init__(intake, Reader((*names, *tag_names), redacted), options, level)
 
 
@@ -162,7 +160,6 @@ class SekoiaHandler(HTTPHandler):
         )
         options = Delivery.checked(delivery, intake.limits)
         _warn_if_in_clear(base, "intake_key")
-        home.settle(renew=_after_fork_in_child)
         reader = Reader(_checks.names("attributes", attributes), redacted)
         super().__init__(intake, reader, options, level)
 
