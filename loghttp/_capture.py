@@ -13,7 +13,7 @@ from operator import itemgetter
 from time import time
 from traceback import TracebackException
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from loghttp._freeze import ATOMS, ITEM_COST, Mark, freeze, safe_text
 
@@ -21,14 +21,14 @@ STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None)
 """The attributes that every LogRecord of this Python has; all others are extras."""
 
 _NO_EXTRAS: Final = STANDARD | {"message", "asctime"}  # these two an earlier handler's formatter has left there
+_NOTHING: Final = dict.fromkeys(STANDARD)
 
-_new: Final = object.__new__
 _TIME: Final = frozenset({float, int})
 RECORD_COST: Final = 1_600
-"""Bytes that a waiting record keeps alive besides its texts (tracemalloc: 1,300 on CPython 3.11, 2,000 on 3.13)."""
-PLAIN_COST: Final = 2_000
-"""The same for a small plain record, its texts included: one number, so that many can be weighed by their count."""
-_SMALL: Final = 400  # characters of its message and values
+"""Bytes that a captured record keeps alive besides its texts (tracemalloc: 1,300 on CPython 3.11, 2,000 on 3.13)."""
+PLAIN_COST: Final = 1_000
+"""The same for a small plain one, its texts included: one number, so that many can be weighed by their count."""
+_SMALL: Final = 300  # characters of its message and values
 _FEW: Final = 5  # extras
 _PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
 _FIXED: Final = frozenset({float, bool, NoneType})  # in size
@@ -37,29 +37,60 @@ LATEST: Final = 253_402_300_799.0
 """Seconds since 1970 to the end of the year 9999: later than this is no time."""
 
 
+class Plain(NamedTuple):
+    """What is needed of a record that has nothing but a message, and texts and numbers beside it: most records."""
+
+    site: tuple[Any, ...]
+    """Process, level, and the attributes that were asked for: what all records of one call have in common."""
+    extras: tuple[str, ...]
+    """Names of the attributes that are the program's own."""
+    values: tuple[Any, ...]
+    """Those of the extras."""
+    when: float
+    message: str
+    sequence: int
+    size: int
+    """Bytes that it is taken to occupy while it waits."""
+
+    @property
+    def process(self) -> Any:
+        return self.site[0]
+
+    @property
+    def level(self) -> Any:
+        return self.site[1]
+
+    def whole(self, sources: Sequence[str]) -> Captured:
+        """As a record again; `sources` are the names of what is in `site`."""
+        captured: Captured = object.__new__(Captured)
+        captured.__dict__ = {
+            **_NOTHING,
+            **dict(zip(sources, self.site, strict=True)),
+            "created": self.when,
+            "msg": self.message,
+            **dict(zip(self.extras, self.values, strict=True)),
+        }
+        captured.formatter = captured.text = captured.exception = None
+        captured.extras, captured.sequence, captured.size = self.extras, self.sequence, self.size
+        return captured
+
+
 class Captured(logging.LogRecord):
     """A private copy of a record, on its way to the listener.
 
     What is loghttp's own is kept in slots, beside the record's attributes and not among them.
     """
 
-    __slots__ = ("exception", "extras", "formatter", "plain", "sequence", "size", "text", "values")
+    __slots__ = ("exception", "extras", "formatter", "sequence", "size", "text")
 
     formatter: logging.Formatter | None
     """The handler's formatter when the record was logged."""
     text: str | None
     """What that formatter made of the record on the calling thread; None if it runs on the listener's."""
     exception: TracebackException | None
-    extras: Sequence[str]
-    """Names of the attributes that are the program's own."""
-    values: Sequence[Any]
-    """Those of the extras when the record was logged; some may have been frozen since."""
+    extras: tuple[str, ...]
     sequence: int
-    """Given by the buffer that takes the record."""
     size: int
-    """Bytes that this copy is taken to occupy while it waits."""
-    plain: bool
-    """Whether it has nothing but a message, formatted, and texts and numbers, and is not long: most records."""
 
     @property
     def when(self) -> float:
@@ -67,40 +98,43 @@ class Captured(logging.LogRecord):
         created: Any = self.__dict__.get("created")
         return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
 
-    def with_values(self, created: float, sequence: int, message: str, values: Sequence[Any]) -> Captured:
-        """As this plain record, but for these, of which `values` are those of its extras."""
-        other: Captured = object.__new__(Captured)
-        other.__dict__ = {**self.__dict__, "created": created, "msg": message}
-        other.__dict__.update(zip(self.extras, values, strict=True))
-        other.formatter, other.text, other.exception = None, None, None
-        other.extras, other.values, other.sequence = self.extras, tuple(values), sequence
-        other.plain, other.size = True, self.size
-        return other
+    @property
+    def level(self) -> Any:
+        return self.__dict__.get("levelno")
 
 
-def capture_plain(record: logging.LogRecord) -> Captured | None:
-    """A copy of a plain record, its message formatted; None if `record` is of another kind.
+SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+_new: Final = tuple.__new__
+
+
+def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[], int]) -> Plain | None:
+    """What there is of a plain record, its message formatted and numbered; None if `record` is of another kind.
 
     This is what most calls of `logger.info` wait for, so it is written for speed.
     """
-    captured: Captured = _new(Captured)
-    captured.__dict__ = attributes = record.__dict__.copy()
+    attributes = record.__dict__
     try:
-        message = attributes["msg"]
+        message, when, line = attributes["msg"], attributes["created"], attributes["lineno"]
         if type(message) is not str or type(record) is not logging.LogRecord:
             return None
         if attributes["exc_info"] or attributes["exc_text"] or attributes["stack_info"]:
             return None
         if args := attributes["args"]:
-            attributes["msg"] = message = message % args
-            attributes["args"] = None
-        count, last, names, values_of = _extras_at.get(attributes["lineno"], _NOT_SEEN)
-        if count != len(attributes) or last != next(reversed(attributes)):
+            message = message % args
+        count, names, values_of = _extras_at.get(line, _NOT_SEEN)
+        if count + ("message" in attributes) + ("asctime" in attributes) != len(attributes):
             names, values_of = _look_for_extras(attributes)
-        captured.extras = names
-        captured.values = values = values_of(attributes)
+        values = values_of(attributes)
+        site = site_of(attributes)
     except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
         return None
+    if type(message) is not str or type(line) is not int or type(when) is not float or not 0 <= when <= LATEST:
+        return None
+    size = _size_of_plain(message, values)
+    return None if size is None else _new(Plain, (site, names, values, when, message, number(), size))
+
+
+def _size_of_plain(message: str, values: Sequence[Any]) -> int | None:
     size = len(message)
     for value in values:
         kind = type(value)
@@ -110,17 +144,14 @@ def capture_plain(record: logging.LogRecord) -> Captured | None:
             size += value.__sizeof__()
         elif kind not in _FIXED:
             return None
-    if size > _PLAIN_MOST or type(message) is not str:
-        return None
-    captured.formatter = captured.text = captured.exception = None
-    captured.plain = True
-    captured.size = PLAIN_COST if size <= _SMALL and len(values) <= _FEW else RECORD_COST + _COPIES * size
-    return captured
+    if size <= _SMALL and len(values) <= _FEW:
+        return PLAIN_COST
+    return PLAIN_COST + ITEM_COST * len(values) + _COPIES * size if size <= _PLAIN_MOST else None
 
 
 def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:
     """A copy of any record, which later changes to its args, its extras or its exception do not reach."""
-    captured: Captured = _new(Captured)
+    captured: Captured = object.__new__(Captured)
     captured.__dict__ = attributes = record.__dict__.copy()
     captured.formatter = formatter
     captured.text = text
@@ -128,13 +159,12 @@ def capture(record: logging.LogRecord, formatter: logging.Formatter | None = Non
     captured.extras = tuple(name for name in attributes if name not in _NO_EXTRAS)
     for name in captured.extras:
         attributes[name], cost = freeze(attributes[name])
-        size += cost
+        size += cost + len(name) if isinstance(name, str) else cost
     captured.exception, cost = _snapshot(attributes["exc_info"]) if attributes["exc_info"] else (None, 0)
     attributes["exc_info"] = None  # frames, and every local variable in them, are let go
     for name in ("exc_text", "stack_info"):
         if isinstance(attributes.get(name), str):
             size += len(attributes[name])
-    captured.plain = False
     captured.size = RECORD_COST + _COPIES * (size + cost)
     return captured
 
@@ -164,15 +194,17 @@ def _freeze_message(record: logging.LogRecord, attributes: dict[str, Any]) -> in
 
 
 _ValuesOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
-_extras_at: dict[Any, tuple[int, str, tuple[str, ...], _ValuesOf]] = {}
-"""By line number: how many attributes a record from there has, the last one, its extras' names, how to get them.
+_extras_at: dict[int, tuple[int, tuple[str, ...], _ValuesOf]] = {}
+"""By line number: how many attributes a record from there has, its extras' names, and how to get their values.
 
-They are nearly always the same, and to look through all attributes takes longer than all else here. `logging` adds
-extras after the standard attributes, so another extra makes another number or another last one.
+They are nearly always the same, and to look through all attributes takes longer than all else here. A record that
+has as many, and all these extras among them, has no other extras, unless it lacks a standard attribute; once a
+record does, all are looked through.
 """
 _LINES_MOST: Final = 10_000
-_NAMES_MOST: Final = 1_000  # characters
-_NOT_SEEN: Final[tuple[int, str, tuple[str, ...], _ValuesOf]] = (0, "", (), lambda _: ())
+_NAMES_MOST: Final = 300  # characters
+_NOT_SEEN: Final[tuple[int, tuple[str, ...], _ValuesOf]] = (-1, (), lambda _: ())
+_some_lack_attributes: list[bool] = []
 
 
 def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _ValuesOf]:
@@ -182,10 +214,12 @@ def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _Valu
         values_of = itemgetter(*names)
     if sum(map(len, names)) > _NAMES_MOST:
         raise ValueError  # not worth remembering, nor to be kept alive
-    if type(attributes["lineno"]) is int:
-        if len(_extras_at) >= _LINES_MOST:
-            _extras_at.clear()
-        _extras_at[attributes["lineno"]] = len(attributes), next(reversed(attributes)), names, values_of
+    if not attributes.keys() >= STANDARD:
+        _some_lack_attributes.append(True)
+    if _some_lack_attributes or len(_extras_at) >= _LINES_MOST:
+        _extras_at.clear()
+    if not _some_lack_attributes:
+        _extras_at[attributes["lineno"]] = len(STANDARD) + len(names), names, values_of
     return names, values_of
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import BaseJsonFormatter
 
-from loghttp._capture import STANDARD, Captured, message_of
+from loghttp._capture import STANDARD, Captured, Plain, message_of
 from loghttp._encoding import EMPTY, LARGE, dumps, nest, scalar, text
 from loghttp._freeze import ATOMS, Mark, freeze, safe_text
 
@@ -68,14 +68,15 @@ class Reader:
         self._sources = tuple((name, _SOURCES.get(name, name)) for name in attributes if name != "sequence")
         self._with_sequence = "sequence" in attributes
         sources = {source for _, source in self._sources if source in STANDARD}
-        self.keep_args = not sources.isdisjoint(("msg", "args"))
-        """Whether the message's template or its args are asked for."""
-        self.site_of = None if _VARYING & sources else itemgetter("levelname", "name", *sources)
-        """Gets what records of one call site, level and thread have in common; None: nothing."""
+        self._site = ("process", "levelno", *sources)
+        self.site_of = None if _VARYING & sources else itemgetter(*self._site)
+        """Gets a plain record's `site`; None if what is asked for is another in each record."""
         self._redact = frozenset(name.lower() for name in redact)
 
-    def read(self, record: Captured) -> Entry:
+    def read(self, record: Captured | Plain) -> Entry:
         """Raises what the user's formatter raises, and nothing else."""
+        if isinstance(record, Plain):
+            record = record.whole(self._site)
         values = record.__dict__
         notes: list[str] = []
         entry = Entry(record.when, "", large=record.size > LARGE, notes=notes)

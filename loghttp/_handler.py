@@ -18,7 +18,7 @@ import weakref
 from threading import get_ident
 from typing import Any
 
-from loghttp._capture import capture, capture_plain
+from loghttp._capture import Captured, Plain, capture, capture_plain
 from loghttp._checks import YEAR
 from loghttp._checks import level as checked_level
 from loghttp._entry import Reader
@@ -100,7 +100,7 @@ class HTTPHandler(logging.Handler):
         self._formatter = formatter
         # A user's own subclass may read request context (Flask's documented RequestFormatter does), which
         # exists on the calling thread only; the well-known classes read nothing but the record.
-        self._keep_args = formatter is not None or self._reader.keep_args
+        self._site_of = self._reader.site_of if formatter is None else None
         known = formatter is None or type(formatter) is logging.Formatter
         self._formats_here = not (known or type(formatter).__module__.startswith("pythonjsonlogger."))
 
@@ -122,12 +122,15 @@ class HTTPHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in a record: captured as it is now, sent later. Never raises."""
-        captured = None if self._keep_args else capture_plain(record)
+        captured: Plain | Captured | None = None
+        if self._site_of is not None:
+            captured = capture_plain(record, self._site_of, self._books.next_number)
         if captured is None:
             try:
                 formatter = self._formatter
                 text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
                 captured = capture(record, formatter, text)
+                captured.sequence = self._books.next_number()
             except Exception:  # noqa: BLE001  a user's formatter, or a LogRecord that lacks what all have
                 self._lose(record)
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from loghttp._capture import PLAIN_COST, Captured
+from loghttp._capture import PLAIN_COST, Captured, Plain
 from loghttp._outbox import Marker
 
 _LARGE = 65_536  # bytes; from there on records are taken one at a time, for each is there several times meanwhile
@@ -19,7 +19,7 @@ class Inbox:
     """Records in order, and the flushes that wait among them."""
 
     def __init__(self) -> None:
-        self.records: deque[Captured] = deque()
+        self.records: deque[Captured | Plain] = deque()
         self.room = 0
         """How many records may wait here at present, if the others are plain. Set by the buffer."""
         self.forsaken = False
@@ -41,14 +41,14 @@ class Inbox:
         """Whether there is nothing for the listener to do."""
         return not self.records and not self._markers
 
-    def put(self, record: Captured) -> None:
+    def put(self, record: Captured | Plain) -> None:
         self.beyond += record.size - PLAIN_COST
         self.records.append(record)
 
     def put_marker(self, marker: Marker) -> None:
         self._markers.append((self._taken + len(self.records), marker))
 
-    def take(self, most: int) -> list[Captured]:
+    def take(self, most: int) -> list[Captured | Plain]:
         """The oldest records, none from behind a marker."""
         count = min(most, len(self.records))
         if self._markers:
@@ -60,7 +60,7 @@ class Inbox:
         self.beyond -= sum([record.size for record in records]) - count * PLAIN_COST
         return records
 
-    def take_oldest(self) -> Captured:
+    def take_oldest(self) -> Captured | Plain:
         record = self.records.popleft()
         self._taken += 1
         self.beyond -= record.size - PLAIN_COST
@@ -72,17 +72,18 @@ class Inbox:
             return self._markers.popleft()[1]
         return None
 
-    def recall(self, record: Captured) -> bool:
+    def recall(self, record: Captured | Plain) -> bool:
         """Take back a record that was appended when nobody takes any more; False: somebody did after all."""
-        for index, waiting in enumerate(self.records):
-            if waiting is record:
-                del self.records[index]
-                place = self._taken + index
-                self._markers = deque((before - (before > place), marker) for before, marker in self._markers)
-                return True
-        return False
+        try:
+            index = self.records.index(record)
+        except ValueError:
+            return False
+        del self.records[index]
+        place = self._taken + index
+        self._markers = deque((before - (before > place), marker) for before, marker in self._markers)
+        return True
 
-    def forsake(self) -> tuple[list[Captured], list[Marker]]:
+    def forsake(self) -> tuple[list[Captured | Plain], list[Marker]]:
         """All that is left; who appends after this has to `recall`."""
         self.forsaken = True
         records = []

@@ -12,9 +12,10 @@ import logging.handlers
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from loghttp._batch import Event
-from loghttp._capture import Captured
+from loghttp._capture import Captured, Plain
 from loghttp._entry import Entry, Reader
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
@@ -64,29 +65,35 @@ class Listener(Worker, logging.handlers.QueueListener):
                     self._selflog.broke("records could not be handled")
                 self._buffer.pass_markers()
 
-    def _put(self, records: list[Captured]) -> None:
+    def _put(self, records: list[Captured | Plain]) -> None:
         events: list[Event] = []
         size, urgent, now = 0, False, time.monotonic()
         records.reverse()
         while records:  # taken off one by one, so that a large one is let go as soon as it is encoded
             record = records.pop()
-            event = self._templates.encode(record, now) if record.plain else None
+            event = self._templates.encode(record, now) if type(record) is Plain else None
             if event is None and (event := self._encode(record, now)) is None:
                 continue
             events.append(event)
             size += record.size
-            level = record.__dict__.get("levelno")
-            urgent = urgent or (type(level) is int and level >= self._flush_level)
+            urgent = urgent or self._is_urgent(record.level)
         self._buffer.put_events(events, size, urgent=urgent)
 
-    def _encode(self, record: Captured, now: float) -> Event | None:
+    def _is_urgent(self, level: Any) -> bool:
+        try:
+            return isinstance(level, int) and level >= self._flush_level
+        except Exception:  # noqa: BLE001  any object's methods may run here
+            return False
+
+    def _encode(self, record: Captured | Plain, now: float) -> Event | None:
         """The event that a record becomes; one that cannot be encoded is entered as lost."""
         try:
             entry = self._reader.read(record)
         except BaseException:  # noqa: BLE001  a user's formatter raised: as logging does
             self._buffer.lose(record)
-            with suppress(Exception):
-                self._handle_error(record)
+            if not isinstance(record, Plain):
+                with suppress(Exception):
+                    self._handle_error(record)
             return None
         try:
             return Event(self._intake.shape(entry), entry.created, now)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from types import BuiltinFunctionType
 from typing import Final
 
 from loghttp._batch import Event, cost
-from loghttp._capture import PLAIN_COST, Captured
+from loghttp._capture import PLAIN_COST, Captured, Plain
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._stats import Books, DropReason
@@ -27,7 +28,14 @@ _BURST: Final = 64
 # 5 ms, and then have to wait for as long as it takes to encode the 700 records of that time: 2 ms or more. So at
 # every 64th record that waits it offers the interpreter, and waits for 64 records at the most: 0.2 ms.
 _MANY: Final = _BURST - 1
-_HAND_OVER: Final = 1e-6  # seconds; the least that lets another thread run (0 does not)
+_LEAST: Final = 1e-6  # seconds; the least that lets another thread run (0 does not)
+
+
+def _stay(_: float) -> None:
+    """Where gevent or eventlet have made threads of one thread, to wait would run the program's other parts."""
+
+
+_hand_over: Final = time.sleep if isinstance(time.sleep, BuiltinFunctionType) else _stay
 
 
 class Buffer(Stock):
@@ -36,7 +44,6 @@ class Buffer(Stock):
     def __init__(self, books: Books, options: Delivery, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(books, options)
         self._clock = clock
-        self._next_number = books.next_number
         self._records = self._inbox.records
         self._taken: Sequence[Event] = ()  # the batch that the courier took last
         self._markers = 0  # flushes under way
@@ -49,13 +56,12 @@ class Buffer(Stock):
 
     # ---- program's threads
 
-    def put(self, record: Captured) -> bool:
+    def put(self, record: Captured | Plain) -> bool:
         """Take a record in, or enter it as lost. False: this buffer is closed, and it is in no book yet."""
         inbox, records = self._inbox, self._records
         waiting = len(records)
         if waiting >= inbox.room or record.size != PLAIN_COST:
             return self._put_locked(record)
-        record.sequence = self._next_number()
         records.append(record)
         if self._listener_bell.awaited:
             self._listener_bell.ring()
@@ -63,17 +69,18 @@ class Buffer(Stock):
             with self._lock:
                 return not inbox.recall(record)
         if waiting & _MANY == _MANY:
-            time.sleep(_HAND_OVER)
+            _hand_over(_LEAST)
         return True
 
-    def _put_locked(self, record: Captured) -> bool:
+    def _put_locked(self, record: Captured | Plain) -> bool:
         with self._lock:
-            if self._options.overflow == "block" and not self._has_room(record.size):
-                self._wait_for_room(record.size)
+            # Who has waited for room has it, though others may have come in since, without the lock.
+            has_room = self._has_room(record.size)
+            if not has_room and self._options.overflow == "block":
+                has_room = self._wait_for_room(record.size)
             if self._closed:
                 return False
-            record.sequence = self._next_number()
-            if not self._has_room(record.size) and not self._make_room(record.size):
+            if not has_room and not self._make_room(record.size):
                 reason: DropReason = "too_large" if record.size > self._options.buffer_bytes else "queue_full"
                 self._books.accepted += 1
                 self._books.drop(reason, 1, record.when, record.when)
@@ -135,9 +142,9 @@ class Buffer(Stock):
     def holds_any(self) -> bool:
         return self._held > 0 or len(self._inbox) > 0
 
-    def put_in_process(self, pid: int) -> list[Captured]:
+    def put_in_process(self, pid: int) -> list[Captured | Plain]:
         """After a fork: what this child has put since, before it had a buffer of its own."""
-        return [record for record in self._inbox.records if record.__dict__.get("process") == pid]
+        return [record for record in self._inbox.records if getattr(record, "process", None) == pid]
 
     # ---- what durable mode does besides
 
@@ -153,7 +160,7 @@ class Buffer(Stock):
 
     # ---- the listener's thread
 
-    def take_records(self) -> list[Captured] | None:
+    def take_records(self) -> list[Captured | Plain] | None:
         """The oldest records, after waiting for some; None when the buffer is closed and all have been taken.
 
         A few at a time: what is not yet encoded can still give way to newer ones. None at all: a flush waits.
@@ -198,7 +205,7 @@ class Buffer(Stock):
             if self._courier_bell.awaited and (was_empty or self._due_in(events[0].born) <= 0):
                 self._courier_bell.ring()
 
-    def lose(self, record: Captured) -> None:
+    def lose(self, record: Captured | Plain) -> None:
         """Enter a record as lost that the listener took and could make no event of."""
         with self._lock:
             if not self._abandoned:

@@ -95,10 +95,10 @@ class Stock:
             self._held_bytes -= event.cost
             self._books.drop("queue_full", 1, event.created, event.created)
 
-    def _wait_for_room(self, size: int) -> None:
+    def _wait_for_room(self, size: int) -> bool:
         if size > self._options.buffer_bytes or on_own_thread():
-            return  # there will never be room; or it is this thread that would make it
-        self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
+            return False  # there will never be room; or it is this thread that would make it
+        return self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
 
     def _let_go(self, count: int, size: int) -> None:
         """Of what the courier has in hand, so many events and bytes have left."""

@@ -19,7 +19,7 @@ from types import NoneType
 from typing import Any, Final
 
 from loghttp._batch import Event
-from loghttp._capture import LATEST, Captured
+from loghttp._capture import Plain
 from loghttp._encoding import INT_MAX, INT_MIN, dumps, dumps_number, dumps_text
 from loghttp._entry import Reader
 from loghttp._stats import iso
@@ -47,42 +47,38 @@ class Templates:
     def __init__(self, reader: Reader, intake: Intake) -> None:
         self._reader = reader
         self._intake = intake
-        self._site_of = reader.site_of
         self._met: set[Any] = set()  # once; a form is worth its making from the second time on
         self._forms: dict[Any, _Form | None] = {}  # None: its records have to be shaped one by one
 
-    def encode(self, record: Captured, now: float) -> Event | None:
+    def encode(self, record: Plain, now: float) -> Event | None:
         """The event of a plain record; None if it has to be shaped as others are."""
-        attributes = record.__dict__
+        site, extras, values, when, message, sequence, _ = record
         try:
-            created, message = attributes["created"], attributes["msg"]
-            if self._site_of is None or type(created) is not float or not 0 <= created <= LATEST:
-                return None
-            site = self._site_of(attributes)
-            key = (site, record.extras, *map(type, record.values))
-            form = self._forms[key] if key in self._forms else self._meet(key, site, record)
+            key = (site, extras, *map(type, values))
+            form = self._forms[key] if key in self._forms else self._meet(key, record)
             if form is None or not message or message.isspace():
                 return None
-            return Event(form.fill((created, record.sequence, message, *record.values)), created, now)
+            return Event(form.fill((when, sequence, message, *values)), when, now)
         except Exception:  # noqa: BLE001  odd attributes, or a value that JSON or UTF-8 cannot carry
             return None
 
-    def _meet(self, key: Any, site: Sequence[Any], record: Captured) -> _Form | None:
-        if not _SITE_KINDS.issuperset(map(type, site)):
+    def _meet(self, key: Any, record: Plain) -> _Form | None:
+        if not _SITE_KINDS.issuperset(map(type, record.site)):
             return None  # what equals them may be written in another way
-        if len(self._met) >= _MOST or len(self._forms) >= _MOST:
-            self._met.clear()
-            self._forms.clear()
         if key not in self._met:
+            if len(self._met) >= _MOST:
+                self._met.clear()
             self._met.add(key)
             return None
+        if len(self._forms) >= _MOST:
+            self._forms.clear()
         self._forms[key] = None  # for good, if the next line raises
         self._forms[key] = form = self._draw(record)
         return form
 
-    def _draw(self, record: Captured) -> _Form | None:
+    def _draw(self, record: Plain) -> _Form | None:
         """Have the intake shape the record with stand-ins for its values, and find them in what comes out."""
-        values = [record.__dict__["created"], record.sequence, record.__dict__["msg"], *record.values]
+        values = [record.when, record.sequence, record.message, *record.values]
         stand_ins = [_CREATED, *(_stand_in(number, value) for number, value in enumerate(values[1:], 1))]
         body = self._shape(record, stand_ins)
         if len(body) > _LONGEST:
@@ -100,9 +96,10 @@ class Templates:
         proven = all(json.loads(form.fill(proof)) == json.loads(self._shape(record, proof)) for proof in proofs)
         return form if proven else None
 
-    def _shape(self, record: Captured, values: Sequence[Any]) -> bytes:
-        created, sequence, message, *extras = values
-        return self._intake.shape(self._reader.read(record.with_values(created, sequence, message, extras)))
+    def _shape(self, record: Plain, values: Sequence[Any]) -> bytes:
+        when, sequence, message, *extras = values
+        other = record._replace(when=when, sequence=sequence, message=message, values=tuple(extras))
+        return self._intake.shape(self._reader.read(other))
 
 
 class _Form:
