@@ -273,6 +273,13 @@ def test_a_record_of_another_site_has_a_form_of_its_own(change: dict[str, Any]) 
     assert site.form(**usual) is not None
 
 
+def test_extras_of_other_names_have_a_form_of_their_own() -> None:
+    """One line may log other extras of the same types, or the same ones in another order."""
+    site = by_default()
+    for extras in ({"a": 1, "b": 2}, {"a": 1, "c": 2}, {"b": 1, "a": 2}):
+        assert [True, False] == [site.form(**extras) is None for _ in range(2)]
+
+
 @pytest.mark.xfail(reason="the key of a form compares attributes, and not their types", strict=True)
 @pytest.mark.parametrize("line", [True, 1.0], ids=repr)
 def test_what_only_compares_equal_is_not_the_same(line: Any) -> None:
