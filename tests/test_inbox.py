@@ -25,7 +25,7 @@ from test_queue import PATIENCE, delivery, finish, run
 
 import loghttp
 from loghttp._batch import Event
-from loghttp._capture import Captured, capture
+from loghttp._capture import Captured, capture, capture_plain
 from loghttp._inbox import Inbox
 from loghttp._listener import Listener
 from loghttp._queue import Buffer
@@ -48,8 +48,8 @@ def hasty() -> Iterator[None]:
 
 def plain(number: float) -> Captured:
     """A plain record that was logged at second `number`, by which it is known."""
-    captured = capture(make_record(created=float(number)), keep_args=False)
-    assert captured.plain
+    captured = capture_plain(make_record(created=float(number)))
+    assert captured is not None
     return captured
 
 
@@ -220,10 +220,7 @@ def test_the_listener_is_always_woken(hasty: None) -> None:
     assert [] == late
 
 
-LATE = pytest.mark.xfail(reason="what the listener takes after abandon() stays pending for ever", strict=False)
-
-
-@pytest.mark.parametrize("end", ["close", pytest.param("abandon", marks=LATE)])
+@pytest.mark.parametrize("end", ["close", "abandon"])
 def test_closing_while_eight_threads_log(hasty: None, end: str) -> None:
     """What `put` took is delivered or counted as dropped; what it did not take is in no book, and not sent."""
     for pause in range(8):
@@ -324,7 +321,6 @@ def test_abandoning_in_the_middle_of_a_put(where: str) -> None:
     assert (int(taken), 0, int(taken)) == (stats.accepted, stats.pending, sum(stats.dropped.values()))
 
 
-@pytest.mark.xfail(reason="what came in between two calls of abandon() is counted as accepted alone", strict=True)
 def test_closing_twice_with_a_put_between() -> None:
     """`handler.close()`, then `logging.shutdown`: what came in meanwhile is in the books, whole."""
     buffer, books = alone()
@@ -338,7 +334,6 @@ def test_closing_twice_with_a_put_between() -> None:
     assert (int(taken), 0) == (stats.accepted, stats.pending)
 
 
-@pytest.mark.xfail(reason="what the listener takes after abandon() stays pending for ever", strict=True)
 def test_a_put_while_the_listener_is_late_for_the_end() -> None:
     """The time is up while the listener has a burst in hand: what comes in then is in the books, whole."""
     buffer, books = alone()
@@ -358,7 +353,6 @@ def test_a_put_while_the_listener_is_late_for_the_end() -> None:
     assert (1 + taken, 0) == (stats.accepted, stats.pending)
 
 
-@pytest.mark.xfail(reason="a record that is taken back is still counted by the markers behind it", strict=True)
 def test_a_flush_passes_though_a_record_before_it_is_taken_back() -> None:
     """A record was appended, a flush came behind it, and then the record is taken back: the flush gets its answer."""
     buffer, books = alone()
@@ -378,6 +372,30 @@ def test_a_flush_passes_though_a_record_before_it_is_taken_back() -> None:
         buffer.delivered(events)
     assert markers[0].in_time
     assert (100, 100, 0) == (books.stats().accepted, books.stats().delivered, books.stats().pending)
+
+
+@pytest.mark.xfail(reason="the records are walked through while others are appended", strict=True)
+def test_a_record_is_taken_back_while_others_come_in(hasty: None) -> None:
+    """Several threads are late for the end at once: each takes back its own record, and raises nothing."""
+    buffer, _ = alone()
+    for number in range(20_000):
+        buffer.put(plain(number))
+    late = [plain(number) for number in range(30)]
+    done = threading.Event()
+
+    def others() -> None:
+        while not done.is_set():
+            buffer._inbox.records.append(late[0])
+
+    threads = run(others)
+    try:
+        for record in late[1:]:
+            buffer._inbox.records.append(record)
+            with buffer._lock:
+                assert buffer._inbox.recall(record)
+    finally:
+        done.set()
+        finish(threads)
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -404,7 +422,6 @@ def test_a_fork_finds_what_the_child_has_put() -> None:
     assert [1.0] == [record.when for record in buffer.put_in_process(os.getpid())]
 
 
-@pytest.mark.xfail(reason="put_in_process asks for an attribute that the record may lack", strict=True)
 def test_a_fork_beside_a_record_that_lacks_its_process() -> None:
     """A record whose process was taken away (a filter did it) does not break the child."""
     buffer, _ = alone()
@@ -432,13 +449,13 @@ class Proud(int):
         raise RuntimeError("no")
 
 
-@pytest.mark.xfail(reason="an odd record takes with it all that the listener took together with it", strict=True)
 @pytest.mark.parametrize("odd", [{"threadName": Sullen()}, {"levelno": Proud(20)}], ids=["key", "level"])
 def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
     """A record that cannot be looked up, or compared, costs at most itself."""
     buffer, books = alone()
     for number in range(9):
-        buffer.put(capture(make_record(created=float(number), **(odd if number == 4 else {})), keep_args=False))
+        record = make_record(created=float(number), **(odd if number == 4 else {}))
+        buffer.put(capture_plain(record) or capture(record))
     buffer.close()
     handler = loghttp.HumioHECHandler("https://localhost", "secret")
     Listener(
@@ -456,7 +473,7 @@ def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
     assert 8 <= stats.delivered == 9 - sum(stats.dropped.values())
 
 
-HEAVY = pytest.mark.xfail(reason="a text is weighed by its characters alone, and a name not at all", strict=True)
+HEAVY = pytest.mark.xfail(reason="a text is weighed by its characters alone, and not by itself", strict=True)
 
 
 @pytest.mark.parametrize(
@@ -466,7 +483,7 @@ HEAVY = pytest.mark.xfail(reason="a text is weighed by its characters alone, and
         lambda number: {f"e{extra}": number + 0.5 for extra in range(5)},
         pytest.param(lambda number: {f"e{extra}": f"{extra:02}{number:010}" for extra in range(30)}, marks=HEAVY),
         pytest.param(lambda number: {f"e{extra}": str(number % 9) * 3 for extra in range(100)}, marks=HEAVY),
-        pytest.param(lambda number: {"msg": f"{number:0190}\N{PARROT}", "e": f"{number:0190}\N{PARROT}"}, marks=HEAVY),
+        lambda number: {"msg": f"{number:0190}\N{PARROT}", "e": f"{number:0190}\N{PARROT}"},
         pytest.param(lambda number: {f"{number:05000}": 1}, marks=HEAVY),
     ],
     ids=["a long message", "numbers", "thirty extras", "a hundred extras", "four bytes a character", "a long name"],
@@ -475,7 +492,8 @@ def test_a_record_weighs_what_it_is_taken_to_weigh(attributes: Callable[[int], d
     """Memory stays within one and a half times the bound, so no kind of record may weigh more than that."""
 
     def made(number: int) -> Captured:
-        return capture(make_record(**attributes(number)), keep_args=False)
+        record = make_record(**attributes(number))
+        return capture_plain(record) or capture(record)
 
     made(0)
     gc.collect()
