@@ -69,6 +69,15 @@ def test_pending_records_are_sent_by_the_parent_alone(slow_intake: LocalIntake) 
     assert sorted(numbered("parent", 200) + of_children(3)) == sorted(messages(slow_intake))
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_fork_in_the_middle_of_a_put(where: str, local_intake: LocalIntake) -> None:
+    """A signal handler forks while a record is being put: the record is the parent's, and the child starts empty."""
+    ended = run("forks.py", "forks_in_the_middle_of_put", where, intake=local_intake)
+
+    assert (0, "") == (ended.status, ended.stderr)
+    assert sorted(numbered("parent", 2) + of_children(1)) == sorted(messages(local_intake))
+
+
 def test_fork_after_close(slow_intake: LocalIntake) -> None:
     """A handler that was closed before the fork opens again in the child, and in the parent."""
     ended = run("forks.py", "forks_after_close", intake=slow_intake)

@@ -10,6 +10,7 @@ import logging
 import logging.config
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -162,6 +163,42 @@ def forks_after_close() -> None:
     handler.close()
     wait_for([fork(lambda c=c: child_exits(f"child-{c}")) for c in range(3)])
     log.info("parent 1")
+
+
+def forks_in_the_middle_of_put(where: str) -> None:
+    """A signal handler forks, before a record is appended or just after; then the child, too, goes on in there."""
+    handler = attach()
+    log.info("parent 0")
+    buffer, pids = handler._line.buffer, []
+    signal.signal(signal.SIGUSR1, lambda *_: pids.append(os.fork()))
+    next_number = buffer._next_number
+
+    def raise_before() -> int:
+        buffer._next_number = next_number
+        signal.raise_signal(signal.SIGUSR1)
+        return next_number()
+
+    class RaisesAfter(type(buffer._inbox)):  # type: ignore[misc]  # the class of what is there
+        @property
+        def forsaken(self) -> bool:
+            if not pids:
+                signal.raise_signal(signal.SIGUSR1)
+            return False
+
+        @forsaken.setter
+        def forsaken(self, _: bool) -> None:
+            """As it is."""
+
+    if where == "before":
+        buffer._next_number = raise_before
+    else:
+        buffer._inbox.__class__ = RaisesAfter
+    log.info("parent 1")
+    if pids == [0]:
+        child_exits("child-0")
+    if where == "after":
+        buffer._inbox.__class__ = RaisesAfter.__mro__[1]
+    wait_for(pids)
 
 
 def child_forks_again() -> None:
