@@ -56,10 +56,6 @@ class Plain(NamedTuple):
     def process(self) -> Any:
         return self.site[0]
 
-    @property
-    def level(self) -> Any:
-        return self.site[1]
-
     def whole(self, sources: Sequence[str]) -> Captured:
         """As a record again; `sources` are the names of what is in `site`."""
         captured: Captured = object.__new__(Captured)
@@ -98,10 +94,6 @@ class Captured(logging.LogRecord):
         created: Any = self.__dict__.get("created")
         return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
 
-    @property
-    def level(self) -> Any:
-        return self.__dict__.get("levelno")
-
 
 SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 _new: Final = tuple.__new__
@@ -130,11 +122,6 @@ def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[
         return None
     if type(message) is not str or type(line) is not int or type(when) is not float or not 0 <= when <= LATEST:
         return None
-    size = _size_of_plain(message, values)
-    return None if size is None else _new(Plain, (site, names, values, when, message, number(), size))
-
-
-def _size_of_plain(message: str, values: Sequence[Any]) -> int | None:
     size = len(message)
     for value in values:
         kind = type(value)
@@ -144,9 +131,11 @@ def _size_of_plain(message: str, values: Sequence[Any]) -> int | None:
             size += value.__sizeof__()
         elif kind not in _FIXED:
             return None
-    if size <= _SMALL and len(values) <= _FEW:
-        return PLAIN_COST
-    return PLAIN_COST + ITEM_COST * len(values) + _COPIES * size if size <= _PLAIN_MOST else None
+    if size > _PLAIN_MOST:
+        return None
+    small = size <= _SMALL and len(values) <= _FEW
+    cost = PLAIN_COST if small else PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
+    return _new(Plain, (site, names, values, when, message, number(), cost))
 
 
 def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:

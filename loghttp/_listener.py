@@ -76,7 +76,8 @@ class Listener(Worker, logging.handlers.QueueListener):
                 continue
             events.append(event)
             size += record.size
-            urgent = urgent or self._is_urgent(record.level)
+            level = record.site[1] if type(record) is Plain else record.__dict__.get("levelno")
+            urgent = urgent or (level >= self._flush_level if type(level) is int else self._is_urgent(level))
         self._buffer.put_events(events, size, urgent=urgent)
 
     def _is_urgent(self, level: Any) -> bool:
