@@ -151,7 +151,7 @@ def test_type_checkers_and_the_program_know_the_same_options() -> None:
     assert set(DeliveryOptions.__annotations__) == set(Delivery.__dataclass_fields__)
 
 
-@pytest.mark.parametrize(("make", "events", "size"), [(humio, 5_000, 5_000_000), (sekoia, 1_000, 9_437_184)])
+@pytest.mark.parametrize(("make", "events", "size"), [(humio, 5_000, 5_000_000), (sekoia, 5_000, 9_437_184)])
 def test_a_batch_follows_the_intake_s_advice(make: Callable[..., Handler], events: int, size: int) -> None:
     """By default a batch is as large as the intake advises, and never larger than it takes."""
     options = make()._options
