@@ -1,8 +1,8 @@
 """Takes a record as it is at the moment of logging, so that what was logged is what is sent.
 
-Rule: runs on the program's thread, so it does as little as it can: one shallow copy of the record's
-attributes, the message formatted, and a deep copy only of what could still change. It never raises and never
-alters the record, which other handlers see too. No JSON, no I/O.
+Rule: runs on the program's thread, so it does as little as it can: of most records the message, formatted, and
+what was asked for beside it; of any other one shallow copy, and a deep one only of what could still change. It
+never raises and never alters the record, which other handlers see too. No JSON, no I/O.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ record does, all are looked through.
 _LINES_MOST: Final = 10_000
 _NAMES_MOST: Final = 300  # characters
 _NOT_SEEN: Final[tuple[int, tuple[str, ...], _ValuesOf]] = (-1, (), lambda _: ())
-_some_lack_attributes: list[bool] = []
+_some_lack_attributes: list[bool] = []  # not empty: yes
 
 
 def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _ValuesOf]:
