@@ -6,9 +6,14 @@ Rule: a run of rows without a gap, bounded in bytes; it is never the only place 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, Final
 
-from loghttp._batch import Event, cost
+from loghttp._batch import EVENT_COST, Event
+
+_make: Final[Callable[[Any], Event]] = partial(tuple.__new__, Event)  # as `Event._make`, in half the time
 
 
 class Recent:
@@ -23,13 +28,12 @@ class Recent:
         """The last row held."""
         return self._events[-1].row if self._events else None
 
-    def put(self, events: Sequence[Event], first: int, most: int) -> None:
-        """Add rows, the next of which is `first`, if all that is held then occupies at most `most` bytes."""
-        size = cost(events)
+    def put(self, events: Sequence[Event], size: int, first: int, most: int) -> None:
+        """Add rows, the next of which is `first`, of `size` bytes, if all that is held then has at most `most`."""
+        size += EVENT_COST * len(events)
         if self._bytes + size <= most:
-            self._events.extend(
-                [Event(body, created, born, row) for row, (body, created, born, _) in enumerate(events, first)]
-            )
+            bodies, created, born, _ = zip(*events, strict=True)
+            self._events.extend(map(_make, zip(bodies, created, born, count(first), strict=False)))
             self._bytes += size
 
     def take(self, first: int, most_events: int, most_bytes: int) -> list[Event] | None:
@@ -44,5 +48,5 @@ class Recent:
         while size > most_bytes and len(events) > 1:
             held.appendleft(events.pop())
             size -= len(held[0].body)
-        self._bytes -= cost(events)
+        self._bytes -= EVENT_COST * len(events) + size
         return events

@@ -133,6 +133,7 @@ class SpoolFile:
     def append(self, events: Sequence[Event], remember: int = 0) -> None:
         """Commit `events`, all or none; up to `remember` bytes of the latest are not read back from disk."""
         now, count = _now(), len(events)
+        size = sum([len(event.body) for event in events])
         with disk():
             first, at = self.last + 1, 0
             with self._transaction():
@@ -141,13 +142,16 @@ class SpoolFile:
                         stored = chain.from_iterable(map(_STORED, events[at : at + rows]))
                         self._db.execute(statement, [now, first + at, *stored])
                         at += rows
+            # From here on nothing may raise: what is on disk must not be kept elsewhere as well.
             if not self.count:
                 self.oldest = events[0].created
-            if self.last in (self._recent.last, self._read):  # nothing between them and these is on disk only
-                self._recent.put(events, first, remember)
+            joins = self.last in (self._recent.last, self._read)  # nothing between them and these is on disk only
             self.last += count
             self.count += count
-            self.bytes += weight(events)
+            self.bytes += size + ROW_COST * count
+            if joins:
+                with suppress(MemoryError):
+                    self._recent.put(events, size, first, remember)
 
     def read(self, events: int, size: int, *, after: int = 0) -> list[Event]:
         """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
