@@ -17,7 +17,8 @@ from typing import Final
 
 from loghttp import _spool_file
 from loghttp._selflog import SelfLog
-from loghttp._spool_file import DAMAGED, SUFFIX, NewerSchema, NotOurs, SpoolFile, own, rename
+from loghttp._spool_file import NewerSchema, SpoolFile
+from loghttp._spool_paths import DAMAGED, REFUSED, SUFFIX, NotOurs, own, rename
 from loghttp._stats import Books
 
 _OPEN_MOST: Final = 8  # adopted files at a time: each takes four of the program's descriptors
@@ -147,7 +148,7 @@ class Spool:
     def _forget_dead_letters(self) -> None:
         """Of all files that hold nothing else, keep the latest, as many bytes as one file may hold."""
         total = 0
-        refused = self._folder.glob(f"{self._destination}-*{SUFFIX}{_spool_file.REFUSED}")
+        refused = self._folder.glob(f"{self._destination}-*{SUFFIX}{REFUSED}")
         for path in sorted(refused, key=_modified, reverse=True):
             if total > _spool_file.DEAD_LETTER_BYTES:
                 path.unlink(missing_ok=True)

@@ -12,12 +12,11 @@ Invariants:
 - No credential is stored: events wait without them, and the file's name bears a digest of its destination.
 - A file that cannot be read is moved aside, never deleted.
 
-Every method may raise `sqlite3.Error` or `OSError`; what that means is the affair of `_spool` and `_durable`.
+Every method may raise `sqlite3.Error` or `OSError`; what that means is for `_spool`, `_spooling` and `_durable` to say.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -25,27 +24,40 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
 from loghttp._batch import Event
+from loghttp._recent import Recent
+from loghttp._spool_paths import DAMAGED, REFUSED, SUFFIX, NotOurs, own, remove, rename
 
 SCHEMA_VERSION: Final = 1
-SUFFIX: Final = ".spool"
 ROW_COST: Final = 30  # bytes that a row occupies besides its body
 DEAD_LETTERS: Final = 10_000
 DEAD_LETTER_BYTES: Final = 16 * 1024 * 1024
 """Refused events kept, and the bytes of their bodies; older ones give way."""
-DAMAGED: Final = ".damaged"  # is added to the name of a file that cannot be read
-REFUSED: Final = ".refused"  # ... and of one that holds nothing but dead letters
 
 _SCHEMA: Final = """
-CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, born REAL NOT NULL,
-                     body BLOB NOT NULL);
+CREATE TABLE events (id INTEGER PRIMARY KEY, created REAL NOT NULL, born REAL NOT NULL, body BLOB NOT NULL);
 CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, created REAL NOT NULL, refused REAL NOT NULL,
                            words TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE destination (url TEXT NOT NULL);
 """
+
+
+def _insertion(rows: int) -> str:
+    """One statement for many rows: a third of the time that a statement each takes, and SQLite gives back the
+    interpreter's lock once. Its values: `born`, the first id, then `created` and `body` of each row."""
+    values = [f"(?2 + {row}, ?{2 * row + 3}, ?1, ?{2 * row + 4})" for row in range(rows)]
+    return f"INSERT INTO events (id, created, born, body) VALUES {', '.join(values)}"  # noqa: S608  numbers only
+
+
+_INSERTIONS: Final = tuple((rows, _insertion(rows)) for rows in (64, 8, 1))
+_STORED: Final = attrgetter("created", "body")
+_TIDY_FROM: Final = 512 * 1024
+"""Bytes of an empty database and its log that are worth giving back to the file system, which waits for the disk."""
 
 _FORGET_DEAD_LETTERS: Final = """
 DELETE FROM dead_letters WHERE id NOT IN (
@@ -74,10 +86,6 @@ def renew_disk() -> None:
     _disk = threading.RLock()
 
 
-class NotOurs(Exception):  # noqa: N818  no error: somebody alive owns the file
-    """Another process holds the file's lock."""
-
-
 class NewerSchema(Exception):  # noqa: N818  no error either: a later loghttp will read it
     """The file was written by a later version."""
 
@@ -89,6 +97,7 @@ class SpoolFile:
         """Open, or make, the file at `path`. Raises `NotOurs` or `NewerSchema` besides."""
         self.path = path
         self._done = 0
+        self._recent = Recent()
         self._lock_fd = own(path)
         try:
             if not made and not path.exists():  # its owner has delivered it, and removed it, a moment ago
@@ -101,6 +110,8 @@ class SpoolFile:
                 """The id of the row that was appended last."""
                 self.first = self._first_id()
                 """The id of the oldest row; where there is none, one more than the last."""
+                self._read = self.first - 1
+                """The id of the row that was read last."""
         except BaseException:
             if "_db" in vars(self):  # it could be opened, and not be read
                 self._db.close()
@@ -119,34 +130,48 @@ class SpoolFile:
         name = f"{destination}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         return cls(folder / name, fsync=fsync, url=url)
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Commit `events`, all or none."""
-        now = _now()
+    def append(self, events: Sequence[Event], remember: int = 0) -> None:
+        """Commit `events`, all or none; up to `remember` bytes of the latest are not read back from disk."""
+        now, count = _now(), len(events)
+        size = sum([len(event.body) for event in events])
         with disk():
+            first, at = self.last + 1, 0
             with self._transaction():
-                self._db.executemany(
-                    "INSERT INTO events (created, born, body) VALUES (?, ?, ?)",
-                    [(event.created, now, event.body) for event in events],
-                )
-                last = self._last_id()
+                for rows, statement in _INSERTIONS:
+                    while count - at >= rows:
+                        stored = chain.from_iterable(map(_STORED, events[at : at + rows]))
+                        self._db.execute(statement, [now, first + at, *stored])
+                        at += rows
+            # From here on nothing may raise: what is on disk must not be kept elsewhere as well.
             if not self.count:
                 self.oldest = events[0].created
-            self.last = last
-            self.count += len(events)
-            self.bytes += _weight(events)
+            joins = self.last in (self._recent.last, self._read)  # nothing between them and these is on disk only
+            self.last += count
+            self.count += count
+            self.bytes += size + ROW_COST * count
+            if joins:
+                with suppress(MemoryError):
+                    self._recent.put(events, size, first, remember)
 
     def read(self, events: int, size: int, *, after: int = 0) -> list[Event]:
         """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
         batch: list[Event] = []
         total = 0
-        now, wall = time.monotonic(), _now()
-        query = "SELECT id, created, born, body FROM events WHERE id > ? ORDER BY id LIMIT ?"
-        with disk(), closing(self._db.execute(query, (max(after, self._done), events))) as rows:
-            for row, created, born, body in rows:
-                total += len(body)
-                if batch and total > size:
-                    break
-                batch.append(Event(body, created, now - max(0.0, wall - born), row))
+        with disk():
+            start = max(after + 1, self._done + 1, self.first)
+            if (recent := self._recent.take(start, events, size)) is not None:
+                self._read = recent[-1].row
+                return recent
+            now, wall = time.monotonic(), _now()
+            query = "SELECT id, created, born, body FROM events WHERE id >= ? ORDER BY id LIMIT ?"
+            with closing(self._db.execute(query, (start, events))) as rows:
+                for row, created, born, body in rows:
+                    total += len(body)
+                    if batch and total > size:
+                        break
+                    batch.append(Event(body, created, now - max(0.0, wall - born), row))
+            if batch:
+                self._read = batch[-1].row
         return batch
 
     def done(self, events: Sequence[Event]) -> None:
@@ -154,15 +179,14 @@ class SpoolFile:
         with disk():
             self._done = max(self._done, *(event.row for event in events))
             self.count -= len(events)
-            self.bytes -= _weight(events)
+            self.bytes -= weight(events)
             self.first = max(self.first, self._done + 1)
 
     def delete(self, events: Sequence[Event]) -> None:
-        """Remove rows that are delivered or dropped; the space goes back to the file system when none is left."""
+        """Remove rows, in order, that are delivered or dropped; when none is left, the disk gets its space back."""
         with disk():
             with self._transaction():
-                self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
-                self._db.execute("DELETE FROM events WHERE id <= ?", (self._done,))  # what failed before
+                self._delete(events)
             self._subtract(events)
 
     def bury(self, events: Sequence[Event], words: str) -> None:
@@ -175,7 +199,7 @@ class SpoolFile:
                     [(event.created, now, words, event.body) for event in events],
                 )
                 self._db.execute(_FORGET_DEAD_LETTERS, (DEAD_LETTERS, DEAD_LETTER_BYTES))
-                self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
+                self._delete(events)
             self._subtract(events)
 
     def dead_letters(self) -> list[tuple[float, float, str, bytes]]:
@@ -224,6 +248,7 @@ class SpoolFile:
                 db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
+            db.execute("PRAGMA secure_delete = OFF")  # some systems' default; it writes zeros over all that leaves
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
                 raise NewerSchema(self.path.name)
@@ -246,7 +271,7 @@ class SpoolFile:
         return self.last + 1 if first is None else int(first)
 
     def _last_id(self) -> int:
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         return int(last)
 
     @contextmanager
@@ -260,57 +285,35 @@ class SpoolFile:
                 self._db.execute("ROLLBACK")
             raise
 
+    def _delete(self, events: Sequence[Event]) -> None:
+        first, last = events[0].row, events[-1].row
+        if last - first == len(events) - 1:
+            self._db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (first, last))
+        else:
+            self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
+        if self._done:
+            self._db.execute("DELETE FROM events WHERE id <= ?", (self._done,))  # what failed before
+
     def _subtract(self, events: Sequence[Event]) -> None:
         self.count -= len(events)
-        self.bytes -= _weight(events)
+        self.bytes -= weight(events)
         self.first = self._first_id()
         if self.count == 0:
-            with suppress(sqlite3.Error):  # only tidying up
-                self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with suppress(sqlite3.Error, OSError):  # only tidying up
+                self._tidy()
+
+    def _tidy(self) -> None:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if self.path.stat().st_size + log.stat().st_size > _TIDY_FROM:
+            self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def _weight(events: Sequence[Event]) -> int:
-    return sum(len(event.body) + ROW_COST for event in events)
+def weight(events: Sequence[Event]) -> int:
+    """Bytes that they are taken to occupy on disk."""
+    return ROW_COST * len(events) + sum([len(event.body) for event in events])
 
 
 def _now() -> float:
     """Wall clock that no setting of the clock makes jump while this process lives: for ages."""
     return _BEGAN + time.monotonic()
-
-
-def own(path: Path) -> int:
-    """Take the lock that says whose file it is. `flock`, because a POSIX lock ends with any close of the file."""
-    descriptor = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its last owner may have removed the file between our open and our lock: then this is no lock at all.
-        if os.fstat(descriptor).st_nlink == 0:
-            raise NotOurs(path.name)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise NotOurs(path.name) from None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _parts(path: Path) -> list[Path]:
-    return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
-
-
-def remove(path: Path) -> None:
-    """Remove a file that holds nothing; its lock last, as that is what others look for."""
-    for part in (*_parts(path), path.with_suffix(".lock")):
-        part.unlink(missing_ok=True)
-
-
-def rename(path: Path, addition: str) -> Path:
-    """Give a file a name by which nothing adopts it any more. SQLite wants the log's name to follow the file's."""
-    new = path.with_name(path.name + addition)
-    for part, new_part in zip(_parts(path), _parts(new), strict=True):
-        with suppress(FileNotFoundError):
-            part.rename(new_part)
-    path.with_suffix(".lock").unlink(missing_ok=True)
-    return new

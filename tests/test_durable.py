@@ -29,7 +29,7 @@ from servers import listening
 from spools import disk_bytes, drain, names, rows, running, spools
 
 import loghttp
-from loghttp import _durable, _spool_file
+from loghttp import _spool_file, _spooling
 from loghttp.testing import LocalIntake
 from loghttp.testing._received import ReceivedRequest
 
@@ -53,8 +53,8 @@ Make = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A living process looks for files of the dead all the time, not each ten seconds."""
-    monkeypatch.setattr(_durable, "_LOOK_EVERY", 0.05)
-    monkeypatch.setattr(_durable, "_STILL_THERE_EVERY", 0.0)
+    monkeypatch.setattr(_spooling, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(_spooling, "STILL_THERE_EVERY", 0.0)
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_files_are_delivered_oldest_first(intake: LocalIntake, durable: Make) ->
     for handler in handlers.values():
         wait_until_spooled(handler)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_durable, "_LOOK_EVERY", NEVER)
+        patch.setattr(_spooling, "LOOK_EVERY", NEVER)
         for handler in handlers.values():
             handler.close()
     intake.heal()
@@ -332,7 +332,7 @@ def test_two_processes_never_deliver_the_same_file(intake: LocalIntake, durable:
     """Four processes that start at the same time on twenty files of the dead deliver each record once."""
     intake.fail_when(status=503)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_durable, "_LOOK_EVERY", NEVER)
+        patch.setattr(_spooling, "LOOK_EVERY", NEVER)
         dead = [durable(retry_wait_max=NEVER) for _ in range(20)]
         messages = [message for n, handler in enumerate(dead) for message in log(handler, f"file-{n}", 5)]
         for handler in dead:
@@ -551,8 +551,8 @@ def test_a_large_batch_costs_no_more_an_event(
             Counted.times += 1
             return int(self) + other
 
-    monkeypatch.setattr("loghttp._durable.ROW_COST", Counted(30))
-    handler = durable()
+    monkeypatch.setattr("loghttp._spooling.ROW_COST", Counted(30))
+    handler = durable(spool_bytes=800_000, overflow="block")  # a commit is for a part of what was gathered
     log(handler, "flood", 4_000)
     assert handler.flush(timeout=30)
     assert (4_000, True) == (handler.stats().delivered, Counted.times < 10 * 4_000), Counted.times
@@ -988,7 +988,7 @@ def test_damaged_files_are_moved_aside(
 def test_a_damaged_file_does_not_hide_others(intake: LocalIntake, durable: Make, folder: Path) -> None:
     """Beside a damaged file, one that can be read is delivered whole."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_durable, "_LOOK_EVERY", NEVER)
+        patch.setattr(_spooling, "LOOK_EVERY", NEVER)
         intake.fail_when(status=503)
         handlers = [durable() for _ in range(3)]
         messages = [log(handler, f"file-{n}", 20) for n, handler in enumerate(handlers)]

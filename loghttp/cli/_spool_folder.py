@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from loghttp._spool_file import DAMAGED, REFUSED, SCHEMA_VERSION, SUFFIX
+from loghttp._spool_file import SCHEMA_VERSION
+from loghttp._spool_paths import DAMAGED, REFUSED, SUFFIX
 
 Owner = Literal["alive", "dead", "none", "unknown"]
 State = Literal["readable", "newer", "unreadable"]

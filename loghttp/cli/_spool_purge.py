@@ -9,7 +9,8 @@ import sqlite3
 
 import click
 
-from loghttp._spool_file import NotOurs, SpoolFile, remove
+from loghttp._spool_file import SpoolFile
+from loghttp._spool_paths import NotOurs, remove
 from loghttp.cli import _spool_text as text
 from loghttp.cli._spool_folder import File, Folder
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import loghttp
-from loghttp import _durable, _sender  # noqa: F401  imported before memory, files or rights are taken away
+from loghttp import _durable, _sender, _spooling  # noqa: F401  imported before memory, files or rights are taken away
 
 log = logging.getLogger("shop")
 log.setLevel(logging.INFO)
@@ -34,7 +34,7 @@ Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 
 def attach(*, kind: str = "HumioHECHandler", look_every: float = 0.1, **options: Any) -> Handler:
     """The handler: patient, quick to look for files of the dead, and with a short end."""
-    _durable._LOOK_EVERY = look_every  # type: ignore[misc]
+    _spooling.LOOK_EVERY = look_every  # type: ignore[misc]
     given = {"flush_interval": 0.01, "retry_wait_max": 0.05, "close_timeout": 1.0, **options}
     handler: Handler = getattr(loghttp, kind)(**given)
     log.addHandler(handler)

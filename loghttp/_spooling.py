@@ -1,0 +1,241 @@
+"""Durable mode, the listener's half: what is encoded goes to disk.
+
+Rule: no logging call touches the disk. Events are on it within milliseconds; those of a few of these are gathered,
+because a commit costs as much as many rows. What the disk will not take waits in memory as without a spool, loudly:
+durability may be lost, the program never stops.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from loghttp._batch import EVENT_COST, Event
+from loghttp._capture import Captured
+from loghttp._options import Delivery
+from loghttp._outbox import Marker
+from loghttp._queue import Buffer
+from loghttp._spool import Spool
+from loghttp._spool_file import ROW_COST, SpoolFile, disk, weight
+from loghttp._stats import Books, DropReason
+
+LOOK_EVERY: Final = 10.0
+"""Seconds between two looks for files of dead processes, and between two tries to use a disk that failed."""
+STILL_THERE_EVERY: Final = 1.0
+"""Seconds between two looks whether our own file was removed under us."""
+
+_COMMIT_EVENTS: Final = 500
+_COMMIT_EVERY: Final = 0.002
+"""There is a commit for so many events, or when so many seconds have gone by since the last one."""
+_BURST_MOST: Final = 256
+"""Records encoded at a time: what is gathered is not kept waiting by the encoding of thousands."""
+
+
+class SpoolingBuffer(Buffer):
+    """A `Buffer` that keeps encoded events in spool files. Its fields are the listener's, but for those marked C:
+    they belong to the courier and change under `disk()` only."""
+
+    def __init__(self, books: Books, options: Delivery, spool: Spool) -> None:
+        super().__init__(books, options)
+        self._spool = spool
+        # What is in hand cannot give way to newer events: so it is a fraction of a small spool.
+        self._batch_bytes = min(options.batch_bytes, max(1, options.spool_bytes // 8))
+        self._burst_most = min(self._burst_most, _BURST_MOST)
+        self._gathered: deque[Event] = deque()
+        self._urgent = False  # one of these must not wait
+        self._committed_at = float("-inf")
+        self._try_again_at = float("-inf")
+        self._seen_at = float("-inf")
+        self._own_since = 0.0  # also C: when the oldest event of our own file came, monotonic seconds
+        self._source: SpoolFile | None = None  # C: where the batch in hand comes from; None: from memory
+        self._hand: list[Event] = []  # C: the rows in hand that have not left yet
+        self._gave_up = False  # C: closing, and the intake does not take any more
+
+    def open(self) -> None:
+        self._spool.make()
+
+    def has_backlog(self) -> bool:
+        return self._spool.has_backlog()
+
+    # ---- gathering
+
+    def take_records(self) -> list[Captured] | None:
+        while self._gathered:
+            with self._lock:
+                wait = self._committed_at + _COMMIT_EVERY - self._clock()
+                if self._closed or self._abandoned or self._markers:
+                    wait = 0.0
+                self._listener_bell.awaited = wait > 0  # before looking, as plain records come in without the lock
+                if wait > 0 and not self._inbox.idle:
+                    return super().take_records()  # at once: there are some
+            if wait > 0:
+                self._listener_bell.wait(wait)
+            elif not self._write():
+                break
+        return super().take_records()
+
+    def _keep(self, events: Sequence[Event], urgent: bool) -> None:
+        self._gathered.extend(events)
+        self._urgent = self._urgent or urgent
+        if self._urgent or len(self._gathered) >= _COMMIT_EVENTS:
+            self._write()
+
+    def pass_markers(self) -> None:
+        while True:
+            with self._lock:
+                if not (self._gathered and self._markers):
+                    super().pass_markers()
+                    return
+            if not self._write():
+                return
+
+    def _pass(self, marker: Marker) -> None:
+        marker.behind = [(file, file.last) for file in self._spool.files()]
+        super()._pass(marker)
+
+    def _write(self) -> bool:
+        """Put on disk what is gathered, or where that fails, in memory; False: not even that, for now."""
+        try:
+            while self._gathered and not self._abandoned:
+                try:
+                    self._commit_some(self._gathered)
+                except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
+                    self._degrade(error)
+                if self._spool.own is None:
+                    super()._keep(self._gathered, self._urgent)
+                    break
+        except Exception:  # noqa: BLE001  no memory even to say so
+            time.sleep(0.02)
+            return False
+        self._gathered.clear()
+        self._urgent, self._committed_at = False, self._clock()
+        return True
+
+    # ---- committing
+
+    def _commit_some(self, events: deque[Event]) -> None:
+        """Commit the oldest of `events`: all, or as many as leave room for others in a small spool."""
+        self._make_usable()
+        own, most = self._spool.own, self._options.spool_bytes
+        if own is None:
+            return
+        some, size = [*events], weight(events)
+        if size <= most // 4:
+            events.clear()
+        else:
+            some, size = self._take_some(events, most)
+        try:
+            while some and not self._make_space(size):
+                size -= _bytes_of(some[-1])
+                self._give_way(some.pop(), "queue_full")
+            if some:
+                self._append(own, some, size)
+        except BaseException:
+            events.extendleft(reversed(some))
+            raise
+
+    def _take_some(self, events: deque[Event], most: int) -> tuple[list[Event], int]:
+        some: list[Event] = []
+        size = 0  # of `some`; kept up, as weighing all of them anew for each would cost the square of their number
+        while events and (not some or size + len(events[0].body) <= most // 4):
+            event = events.popleft()
+            if len(event.body) > most:
+                self._give_way(event, "too_large")
+            else:
+                some.append(event)
+                size += _bytes_of(event)
+        return some, size
+
+    def _append(self, own: SpoolFile, events: list[Event], size: int) -> None:
+        if not own.count:
+            self._own_since = self._clock()
+        count = len(events)
+        size += (EVENT_COST - ROW_COST) * count
+        self._hold(-count, -size)  # before it is done: who abandons meanwhile must not count them as well
+        try:
+            own.append(events, self._options.buffer_bytes // 8)
+        except BaseException:
+            self._hold(count, size)
+            if self._abandoned:  # meanwhile; then they were not counted with the others
+                self._books.drop("shutdown", count, events[0].created, events[-1].created)
+            raise
+        with self._lock:
+            self._books.spooled += count
+            self._freed()
+            self._outbox.urgent = self._outbox.urgent or self._urgent
+            if own.count <= count or self._own_due_in(own) <= 0:  # otherwise it knows when to look
+                self._courier_bell.ring()
+
+    def _hold(self, count: int, size: int) -> None:
+        with self._lock:
+            self._held += count
+            self._held_bytes += size
+            self._measure_room()
+
+    def _make_usable(self) -> None:
+        """Have a file of our own: made anew where it was lost, or could not be made before."""
+        now, own = self._clock(), self._spool.own
+        if own is not None and now - self._seen_at > STILL_THERE_EVERY:
+            self._seen_at = now
+            if not own.path.exists():  # what is in it can still be read: the descriptor is open
+                self._degrade(FileNotFoundError("the spool file was removed"))
+                self._try_again_at = now
+        if self._spool.own is None and now >= self._try_again_at:
+            self._try_again_at = now + LOOK_EVERY
+            self._spool.make()
+
+    def _degrade(self, error: Exception) -> None:
+        self._spool.tell(error)
+        self._try_again_at = self._clock() + LOOK_EVERY
+        self._spool.retire_own()
+
+    def _make_space(self, need: int) -> bool:
+        """Keep within `spool_bytes`, by the overflow policy; whether there is room for `need` bytes."""
+        most, overflow = self._options.spool_bytes, self._options.overflow
+        while (used := self._spool.bytes()) + need > most and used:
+            if overflow == "drop_oldest" and self._drop_oldest(need):
+                continue
+            if overflow != "block" or self._gave_up or self._abandoned:
+                return False
+            time.sleep(0.02)  # the courier makes room, or gives up by the deadline
+        return True
+
+    def _give_way(self, event: Event, reason: DropReason) -> None:
+        with self._lock:
+            if not self._abandoned:
+                self._books.drop(reason, 1, event.created, event.created)
+                self._held -= 1
+                self._held_bytes -= event.cost
+                self._freed()
+
+    def _drop_oldest(self, need: int) -> bool:
+        with disk():  # so that the courier does not take the same rows meanwhile
+            for file in self._spool.files():
+                after = self._hand[-1].row if self._hand and file is self._source else 0
+                if victims := file.read(1_000, need, after=after):
+                    file.delete(victims)
+                    self._enter(victims, "queue_full")
+                    return True
+        return False
+
+    # ---- for both threads
+
+    def _own_due_in(self, own: SpoolFile) -> float:
+        """Seconds until what is in our own file should leave."""
+        options = self._options
+        full = own.count >= options.batch_events or own.bytes >= self._batch_bytes
+        if full or self._outbox.urgent or self._markers or self._closed:
+            return 0.0
+        return self._own_since + options.flush_interval - self._clock()
+
+    def _enter(self, events: Sequence[Event], reason: DropReason) -> None:
+        times = [event.created for event in events]
+        with self._lock:
+            self._books.drop(reason, len(events), min(times), max(times))
+            self._books.spooled -= len(events)
+
+
+def _bytes_of(event: Event) -> int:
+    return len(event.body) + ROW_COST
