@@ -5,8 +5,11 @@ Rule: where Celery is not loaded, nothing happens here; where it is, its own sig
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -17,7 +20,21 @@ def call_when_worker_ends(close: Callable[[], None]) -> None:
         return
 
     def ends(**_: object) -> None:
-        close()
+        with _deaf_to_sigterm():
+            close()
 
     # Only the first one with this id is connected.
     signals.worker_process_shutdown.connect(ends, weak=False, dispatch_uid="loghttp")
+
+
+@contextmanager
+def _deaf_to_sigterm() -> Iterator[None]:
+    """Celery's main process tells its workers to end, and when it ends itself it terminates those that still do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -195,7 +195,7 @@ def test_django_reloads(project: Path, local_intake: LocalIntake, tmp_path: Path
         # A change before its first look is none to it, so the file goes on to change until the old child says so.
         reloading = f"{views} changed, reloading."
         wait_until(lambda: reloading in messages(local_intake) or os.utime(views), "a change is seen", DEADLINE)
-        wait_until(lambda: served.output.count("Starting development server") == 2, "the new child starts", DEADLINE)
+        wait_until(lambda: served.output.count("Quit the server with") == 2, "the new child starts", DEADLINE)
         wait_until(served.is_ready, "the new child serves", DEADLINE)
         served.get("/orders/2/")
         os.killpg(served.process.pid, signal.SIGINT)  # as a terminal does

@@ -27,12 +27,19 @@ from loghttp.testing import LocalIntake
 pytestmark = pytest.mark.timeout(150)  # Celery alone takes five seconds to end, wherever it runs
 
 TASKS = 20  # as in the program
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--concurrency=2")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 HANG_OF_A_POST = 5_000.0  # milliseconds; the shortest that waiting for the network could have taken
 
 
 @pytest.mark.parametrize(
-    ("pool", "options"), [("prefork", ["--max-tasks-per-child=4"]), ("threads", []), ("gevent", [])]
+    ("pool", "options"),
+    [
+        # One process after another: at 8 and at 16 tasks, none while the whole ends (billiard may hang then).
+        ("prefork", ["--concurrency=1", "--max-tasks-per-child=8"]),
+        ("threads", ["--concurrency=2"]),
+        ("gevent", ["--concurrency=2"]),
+    ],
+    ids=["prefork", "threads", "gevent"],
 )
 def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_path: Path) -> None:
     """What tasks log arrives, by whichever pool they run, at a warm shutdown and when a worker process is replaced.
@@ -57,6 +64,8 @@ def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_pa
         )
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(DEADLINE), output.read_text()
+        # Celery's main process does not wait for all of its children; they end a moment later.
+        wait_until(lambda: not alive(process.pid), "the worker processes end", DEADLINE)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -64,6 +73,15 @@ def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_pa
 
     assert sorted(["ready", *numbered("task", TASKS)]) == sorted(messages(local_intake))
     assert "loghttp:" not in output.read_text()
+
+
+def alive(group: int) -> bool:
+    """Whether a process of this group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
