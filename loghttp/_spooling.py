@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from loghttp._batch import EVENT_COST, Event
-from loghttp._capture import Captured
+from loghttp._capture import Captured, Plain
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
@@ -61,7 +61,7 @@ class SpoolingBuffer(Buffer):
 
     # ---- gathering
 
-    def take_records(self) -> list[Captured] | None:
+    def take_records(self) -> list[Captured | Plain] | None:
         while self._gathered:
             with self._lock:
                 wait = self._committed_at + _COMMIT_EVERY - self._clock()

@@ -701,7 +701,8 @@ def test_a_message_of_many_megabytes_is_cut_and_marked(bench: Bench, letter: str
     assert ["short before", "short after"] == [events[0].message, events[2].message]
     cut = events[1]
     members = {**cut.fields, **(cut.event if isinstance(cut.event, dict) else {})}
-    assert (True, 1042) == (members.get("loghttp_cut"), members.get("order"))
+    assert members.get("loghttp_cut") in (True, "true")
+    assert 1042 == members.get("order")
     assert "cut by loghttp" in cut.message
     kept = letter if letter != "\ud800" else "\\ud800"
     assert cut.message.startswith(kept * 20_000)  # what was cut is the end, and no more than was needed
@@ -713,7 +714,8 @@ def test_a_huge_extra_leaves_the_message_whole(bench: Bench) -> None:
         bench.logger.info("order placed", extra={"body": "x" * 10_000_000, "order": 1042})
     [event] = events
     members = {**event.fields, **(event.event if isinstance(event.event, dict) else {})}
-    assert ("order placed", 1042, True) == (event.message, members["order"], members["loghttp_cut"])
+    assert members["loghttp_cut"] in (True, "true")
+    assert ("order placed", 1042) == (event.message, members["order"])
     assert members["body"].startswith("x" * 100_000)
 
 

@@ -74,13 +74,13 @@ class Humio:
         document = {"time": entry.created, **self._members, "event": event, "fields": fields}
         body = dumps_large(document) if entry.large else dumps(document)
         if len(body) > LIMITS.event_bytes:
-            fields["loghttp_cut"] = True
+            fields["loghttp_cut"] = "true"  # a text, as some HEC servers take no other fields
             body = fit(document, LIMITS.event_bytes) or self._smallest(entry, tags)
         return body
 
     def cut(self, event: bytes, limit: int) -> bytes | None:
         document = json.loads(event)
-        document.setdefault("fields", {})["loghttp_cut"] = True
+        document.setdefault("fields", {})["loghttp_cut"] = "true"
         return fit(document, limit)
 
     def request(self, events: Sequence[bytes]) -> Request:
@@ -140,7 +140,7 @@ class Humio:
 
     def _smallest(self, entry: Entry, tags: dict[str, str]) -> bytes:
         """What is left of an event that no cutting of texts makes small enough: it has too many fields."""
-        fields = {**entry.attributes, **self._static, **tags, "loghttp_cut": True}
+        fields = {**entry.attributes, **self._static, **tags, "loghttp_cut": "true"}
         document = {"time": entry.created, **self._members, "event": _string(entry), "fields": fields}
         return fit(document, LIMITS.event_bytes) or dumps({"time": entry.created, "event": "(too large to send)"})
 
