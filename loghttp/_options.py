@@ -18,12 +18,43 @@ Overflow = Literal["drop_oldest", "drop_newest", "block"]
 
 
 class DeliveryOptions(TypedDict, total=False):
-    """The options of delivery, the same for every handler, as type checkers see them. All times in seconds."""
+    """The options of delivery, the same for every handler, as type checkers see them. All times in seconds.
+
+    A bad value raises `ConfigurationError` when the handler is made.
+
+    Options:
+        batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000;
+            SEKOIA.IO: 1,000).
+        batch_bytes: ... or this many bytes before compression (default: the intake's advice, 5,000,000).
+        flush_interval: ... or when its oldest event is this old (default 1.0).
+        flush_level: A record of this level or above makes its batch due at once (default logging.ERROR).
+        buffer_events: Most events kept in memory, all stages together (default 100,000).
+        buffer_bytes: Most bytes kept in memory, all stages together (default 64 MiB).
+        overflow: What gives way when the buffer is full: "drop_oldest" (default), "drop_newest", or "block".
+        block_timeout: With overflow="block": the longest a logging call waits (default None: until there is
+            room).
+        compression: Compression of request bodies: "gzip" (default; RFC 1952), or None.
+        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in
+            requests.
+        retry_for: Age at which an undeliverable event is dropped as "expired" (default None: never).
+        retry_wait_max: Longest own wait between attempts (default 30.0); a longer Retry-After (RFC 9110) is
+            obeyed, up to 300.
+        close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default
+            5.0).
+        spool_dir: Durable mode: a folder in which events wait on disk, and survive the process (default
+            None).
+        spool_bytes: Most bytes that this process keeps in the spool (default 1 GiB).
+        spool_fsync: Survive a power cut, too: each commit waits for the disk (default False).
+        verify: TLS: True (default), False, or the path of a CA bundle, as in requests.
+        cert: TLS client certificate: a PEM file, or (certificate, key), as in requests (default None).
+        proxies: As in requests; default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
+        headers: Extra request headers (default None); none that loghttp sets itself, as Authorization.
+    """
 
     batch_events: int
-    """A batch is sent when it holds this many events (default: the intake's advice)."""
+    """A batch is sent when it holds this many events (default: the intake's advice, 5,000; SEKOIA.IO: 1,000)."""
     batch_bytes: int
-    """... or this many bytes before compression (default: the intake's advice)."""
+    """... or this many bytes before compression (default: the intake's advice, 5,000,000)."""
     flush_interval: float
     """... or when its oldest event is this old (default 1.0)."""
     flush_level: int | str
@@ -37,13 +68,13 @@ class DeliveryOptions(TypedDict, total=False):
     block_timeout: float | None
     """With overflow="block": the longest a logging call waits (default None: until there is room)."""
     compression: Literal["gzip"] | None
-    """Compression of request bodies (default "gzip")."""
+    """Compression of request bodies: "gzip" (default; RFC 1952), or None."""
     timeout: float | tuple[float, float]
-    """(connect, read) of one request (default (5.0, 30.0))."""
+    """To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests."""
     retry_for: float | None
     """Age at which an undeliverable event is dropped as "expired" (default None: never)."""
     retry_wait_max: float
-    """Longest own wait between attempts (default 30.0); a longer Retry-After is obeyed, up to 300."""
+    """Longest own wait between attempts (default 30.0); a longer Retry-After (RFC 9110) is obeyed, up to 300."""
     close_timeout: float
     """Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0)."""
     spool_dir: str | PathLike[str] | None
@@ -55,11 +86,11 @@ class DeliveryOptions(TypedDict, total=False):
     verify: bool | str
     """TLS: True (default), False, or the path of a CA bundle, as in requests."""
     cert: str | tuple[str, str] | None
-    """TLS client certificate: a PEM file, or (certificate, key), as in requests."""
+    """TLS client certificate: a PEM file, or (certificate, key), as in requests (default None)."""
     proxies: Mapping[str, str] | None
     """As in requests; default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment."""
     headers: Mapping[str, str] | None
-    """Extra request headers."""
+    """Extra request headers (default None); none that loghttp sets itself, as Authorization."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,19 @@ class Stats:
     """What a handler has done in this process so far; a snapshot taken at one instant.
 
     `accepted == delivered + pending + sum(dropped.values())` always holds.
+
+    Attributes:
+        accepted: Records that passed the level and the filters.
+        delivered: Records that the intake said it took.
+        pending: Records on their way: in memory or in the spool.
+        spooled: How many of `pending` are safe on disk.
+        dropped: Lost records by reason; see `loghttp.DROP_REASONS`. Empty when nothing was lost.
+        requests: POSTs sent, failed ones included.
+        retries: POSTs that sent again what had been sent before.
+        splits: Times a batch was halved, because it was too large or held a bad event.
+        bytes_sent: Bytes of request bodies as they went over the wire (after compression).
+        last_error: The last thing that went wrong, in words; it stays after delivery is back.
+        last_success: When the intake last took something (UTC).
     """
 
     accepted: int

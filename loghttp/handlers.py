@@ -1,4 +1,7 @@
-"""The two handlers: arguments in, everything checked and built in one place."""
+"""The handlers: arguments in, everything checked and built in one place.
+
+Rule: what is wrong is told here, as a `ConfigurationError`, before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,41 @@ from loghttp import _checks
 from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
 from loghttp._handler import HTTPHandler
 from loghttp._options import Delivery, DeliveryOptions
-from loghttp.intakes import humio, sekoia
+from loghttp.intakes import Intake, humio, sekoia
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class HumioHECHandler(HTTPHandler):
+class IntakeHandler(HTTPHandler):
+    """Ships records to any intake: what the handlers below are made of, and one for a dialect of your own.
+
+    Args:
+        intake: The dialect: an object with the members of `loghttp.intakes.Intake`.
+        attributes: Record attributes that `shape` gets in `Entry.attributes`; see `HumioHECHandler`.
+        redact: Names (any case, any depth) whose values are redacted in a dict that was logged as the message; for
+            extras, hand them to `loghttp.intakes.nest` or `flatten`.
+        level: As in `logging.Handler`.
+        **delivery: See `DeliveryOptions`.
+
+    Raises:
+        ConfigurationError: a bad argument; the message names it and the cure.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        attributes: Iterable[str] = DEFAULT_ATTRIBUTES,
+        redact: Iterable[str] = (),
+        level: int | str = logging.NOTSET,
+        **delivery: Unpack[DeliveryOptions],
+    ) -> None:
+        reader = Reader(_checks.names("attributes", attributes), _checks.names("redact", redact))
+        super().__init__(intake, reader, Delivery.checked(delivery, intake.limits), level)
+
+
+class HumioHECHandler(IntakeHandler):
     """Ships records to Humio (CrowdStrike Falcon LogScale) by its HTTP Event Collector.
 
     Each record becomes an event: its message, with the traceback appended, is the `event` string; its
@@ -104,12 +135,11 @@ class HumioHECHandler(HTTPHandler):
             event_format=_checks.one_of("event_format", event_format, ("string", "object")),
             redact={name.lower() for name in redacted},
         )
-        options = Delivery.checked(delivery, intake.limits)
         _warn_if_in_clear(base, "token")
-        super().__init__(intake, Reader((*names, *tag_names), redacted), options, level)
+        super().__init__(intake, attributes=(*names, *tag_names), redact=redacted, level=level, **delivery)
 
 
-class SekoiaHandler(HTTPHandler):
+class SekoiaHandler(IntakeHandler):
     """Ships records to SEKOIA.IO by its HTTPS intake.
 
     Each record becomes quoted JSON, made by python-json-logger: `@timestamp`, `message`, the attributes, the
@@ -158,10 +188,8 @@ class SekoiaHandler(HTTPHandler):
             fields=_checks.scalars("fields", fields),
             redact={name.lower() for name in redacted},
         )
-        options = Delivery.checked(delivery, intake.limits)
         _warn_if_in_clear(base, "intake_key")
-        reader = Reader(_checks.names("attributes", attributes), redacted)
-        super().__init__(intake, reader, options, level)
+        super().__init__(intake, attributes=attributes, redact=redacted, level=level, **delivery)
 
 
 _warned_hosts: set[str] = set()

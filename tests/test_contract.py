@@ -580,7 +580,7 @@ def test_the_documented_sekoia_structured_event(
     """A JSON formatter makes quoted JSON, as SEKOIA.IO's second Python snippet does; only the time may be beside it."""
     content = sent_by_requests({"intake_key": intake.intake_key, "json": json.dumps({"key": "value"})})
     handler = sekoia(endpoint=endpoint)
-    handler.setFormatter(JsonFormatter(["key"]))
+    handler.setFormatter(JsonFormatter("%(key)s"))
     logger.info("not asked for", extra={"key": "value"})
     assert handler.flush(30) is True
     [event] = received(intake, 1)

@@ -96,7 +96,10 @@ def _self_signed(_: trustme.CA) -> bytes:
 
 
 BAD_CERTIFICATES: dict[str, tuple[Callable[[trustme.CA], Any], str]] = {
-    "wrong host": (lambda authority: authority.issue_cert("elsewhere.example"), "not valid for '127.0.0.1'"),
+    "wrong host": (
+        lambda authority: authority.issue_cert("elsewhere.example"),
+        "not valid for '127.0.0.1'|doesn't match",
+    ),
     "expired": (_now_expired, "certificate has expired"),
     "self-signed": (_self_signed, "self.signed certificate"),
     "unknown CA": (lambda _: trustme.CA().issue_cert("127.0.0.1"), "unable to get local issuer|self.signed"),

@@ -10,11 +10,14 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 import loghttp
-from loghttp import _options
+from loghttp import _options, _stats, handlers, intakes, testing
+from loghttp.handlers import IntakeHandler
 
 TESTS = Path(__file__).parent
 DIAGNOSTICS = "generalDiagnostics"
@@ -54,23 +57,53 @@ def test_pyright_refuses_the_same_lines_as_mypy(tmp_path: Path) -> None:
     assert [number for number, line in enumerate(lines) if "# type: ignore" in line] == sorted(refused), refused
 
 
-def test_every_option_is_documented_where_editors_look() -> None:
-    """Each option of delivery has its words beside it, each argument its line in the class's docstring."""
-    options = next(
+def words_beside(module: ModuleType, name: str) -> dict[str, str]:
+    """The attributes of a class that have words beside them, where editors look, and these words."""
+    [kind] = [
         node
-        for node in ast.parse(Path(_options.__file__).read_text()).body
-        if isinstance(node, ast.ClassDef) and node.name == "DeliveryOptions"
-    )
-    documented = [
-        node.target.id
-        for node, words in pairwise(options.body)
+        for node in ast.parse(Path(str(module.__file__)).read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    return {
+        node.target.id: str(words.value.value)
+        for node, words in pairwise(kind.body)
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)
         and isinstance(words, ast.Expr)
         and isinstance(words.value, ast.Constant)
-    ]
-    assert list(loghttp.DeliveryOptions.__annotations__) == documented
-    for handler in (loghttp.HumioHECHandler, loghttp.SekoiaHandler):
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"), [(_options, loghttp.DeliveryOptions), (_stats, loghttp.Stats)], ids=["options", "stats"]
+)
+def test_pydoc_says_what_editors_say(module: ModuleType, kind: Any) -> None:
+    """pydoc does not see the words beside an attribute: the class's own words have them all, to the letter."""
+    said = " ".join(str(kind.__doc__).split())
+    beside = words_beside(module, kind.__name__)
+    assert list(kind.__annotations__) == list(beside)
+    assert [] == [name for name, words in beside.items() if f"{name}: {' '.join(words.split())}" not in said]
+
+
+@pytest.mark.parametrize("module", [loghttp, handlers, intakes, testing], ids=lambda module: str(module.__name__))
+def test_everything_public_has_its_words(module: ModuleType) -> None:
+    """Each public class and function has a docstring of its own, and so has each of their methods."""
+    silent = []
+    public = {name: getattr(module, name) for name in getattr(module, "__all__", ["IntakeHandler"])}
+    for name, value in public.items():
+        if inspect.isclass(value):
+            members = {f"{name}.{member}": found for member, found in vars(value).items() if member[0] != "_"}
+            public_members = {k: v for k, v in members.items() if inspect.isfunction(v) or isinstance(v, property)}
+            silent += [member for member, found in public_members.items() if not found.__doc__]
+        if callable(value) and (not value.__doc__ or value.__doc__.startswith(f"{name}(")):  # a dataclass's own
+            silent.append(name)
+    assert [] == silent
+
+
+def test_every_option_is_documented_where_editors_look() -> None:
+    """Each option of delivery has its words beside it, each argument its line in the class's docstring."""
+    assert list(loghttp.DeliveryOptions.__annotations__) == list(words_beside(_options, "DeliveryOptions"))
+    for handler in (IntakeHandler, loghttp.HumioHECHandler, loghttp.SekoiaHandler):
         arguments = [name for name in inspect.signature(handler).parameters if name != "delivery"]
         assert [] == [name for name in arguments if f"\n        {name}: " not in (handler.__doc__ or "")]
 

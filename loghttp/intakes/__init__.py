@@ -1,6 +1,8 @@
 """The intakes: one file a dialect, pure (no I/O, no threads, no clock).
 
-A new intake is one such file: a class with the members of `Intake`. `humio` and `sekoia` are the examples.
+A new intake is one such file: a class with the members of `Intake`, and `loghttp.handlers.IntakeHandler` in front of
+it. `humio` and `sekoia` are examples, and so is `examples/own_intake.py`, which uses only the names below. They are
+public, and may still change between minor versions while loghttp is younger than 1.0.
 """
 
 from __future__ import annotations
@@ -9,11 +11,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from loghttp._encoding import fit, flatten, nest
 from loghttp._entry import Entry
 from loghttp._options import Limits
-from loghttp._verdict import Reply, Verdict
+from loghttp._verdict import (
+    Delivered,
+    Misconfigured,
+    Refused,
+    Reply,
+    TooLarge,
+    TryLater,
+    Verdict,
+    judge_status,
+    retry_after,
+)
 
-__all__ = ["Entry", "Intake", "Limits", "Reply", "Request", "Verdict"]
+__all__ = [
+    "Delivered",
+    "Entry",
+    "Intake",
+    "Limits",
+    "Misconfigured",
+    "Refused",
+    "Reply",
+    "Request",
+    "TooLarge",
+    "TryLater",
+    "Verdict",
+    "fit",
+    "flatten",
+    "judge_status",
+    "nest",
+    "retry_after",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,8 @@ class Intake(Protocol):
         """What must never be repeated in a message."""
 
     @property
-    def limits(self) -> Limits: ...
+    def limits(self) -> Limits:
+        """What one request and one event may hold; the defaults of `batch_events` and `batch_bytes` are from here."""
 
     def shape(self, entry: Entry) -> bytes:
         """One event in this dialect, at most `limits.event_bytes` long."""
