@@ -26,10 +26,10 @@ LOOK_EVERY: Final = 10.0
 STILL_THERE_EVERY: Final = 1.0
 """Seconds between two looks whether our own file was removed under us."""
 
-_COMMIT_EVENTS: Final = 500
+_COMMIT_EVENTS: Final = 250
 _COMMIT_EVERY: Final = 0.002
 """There is a commit for so many events, or when so many seconds have gone by since the last one."""
-_BURST_MOST: Final = 256
+_BURST_MOST: Final = 64
 """Records encoded at a time: what is gathered is not kept waiting by the encoding of thousands."""
 
 
