@@ -23,8 +23,7 @@ class DeliveryOptions(TypedDict, total=False):
     A bad value raises `ConfigurationError` when the handler is made.
 
     Options:
-        batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000;
-            SEKOIA.IO: 1,000).
+        batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000).
         batch_bytes: ... or this many bytes before compression (default: the intake's advice, 5,000,000).
         flush_interval: ... or when its oldest event is this old (default 1.0).
         flush_level: A record of this level or above makes its batch due at once (default logging.ERROR).
@@ -52,7 +51,7 @@ class DeliveryOptions(TypedDict, total=False):
     """
 
     batch_events: int
-    """A batch is sent when it holds this many events (default: the intake's advice, 5,000; SEKOIA.IO: 1,000)."""
+    """A batch is sent when it holds this many events (default: the intake's advice, 5,000)."""
     batch_bytes: int
     """... or this many bytes before compression (default: the intake's advice, 5,000,000)."""
     flush_interval: float
