@@ -325,8 +325,10 @@ def test_demo(in_bash: Callable[[str], str]) -> None:
 
 def test_serve_and_the_benchmark_know_their_options(in_bash: Callable[[str], str]) -> None:
     """These run long: that their options exist is seen in help and source (and each has tests of its own)."""
-    serve = only("sh", "loghttp serve").split()
-    assert [] == [option for option in serve[2:] if option not in in_bash("loghttp serve --help")]
+    serve, serve_help = only("sh", "loghttp serve").split(), in_bash("loghttp serve --help")
+    assert [] == [option for option in serve[2:] if option not in serve_help]
+    [variables] = re.findall(r"`(HUMIO_URL=\S+ HUMIO_INGEST_TOKEN=\S+)`", README)
+    assert variables in serve_help
     benchmark = (ROOT / "tests" / "benchmarks" / "__main__.py").read_text()
     commands = " ".join(block.text for block in of("sh", "tests/benchmarks"))
     assert [] == [option for option in re.findall(r" (--[a-z-]+)", commands) if f'"{option}"' not in benchmark]
