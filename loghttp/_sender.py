@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from loghttp import _checks
 from loghttp._options import Delivery
-from loghttp._verdict import Failure, FailureKind, Reply
+from loghttp._verdict import Failure, FailureKind, Reply, visible
 from loghttp.intakes import Request
 
 USER_AGENT: Final = "loghttp/0.1"
@@ -233,4 +233,4 @@ def _root_words(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or inner is reason:
             break
         reason = inner
-    return f"{type(reason).__name__}: {' '.join(str(reason).split())}"[:400]
+    return f"{type(reason).__name__}: {visible(' '.join(str(reason).split()))}"[:400]

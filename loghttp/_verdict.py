@@ -42,11 +42,18 @@ class Reply:
     @property
     def words(self) -> str:
         """The intake's own words, on one line, shortened."""
-        text = " ".join(re.sub(r"<[^>]*>", " ", self.body[:4096].decode("utf-8", "replace")).split())
+        text = visible(" ".join(re.sub(r"<[^>]*>", " ", self.body[:4096].decode("utf-8", "replace")).split()))
         return text if len(text) <= WORDS_MAX else text[:WORDS_MAX] + "…"
 
     def __str__(self) -> str:
         return f"HTTP {self.status}" + (f": {self.words}" if self.words else "")
+
+
+def visible(text: str) -> str:
+    r"""A line of somebody else's with nothing in it that moves a terminal's cursor or hides: `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 FailureKind = Literal["connection", "stale", "timeout", "tls", "proxy", "proxy_credentials", "request"]
@@ -115,17 +122,18 @@ _ADVICE: Final[Mapping[int, str]] = {
 
 def judge_status(reply: Reply) -> Verdict:
     """The verdict on any status, as far as the dialects agree (the table in the README)."""
-    status, reason = reply.status, str(reply)
+    status = reply.status
     if 200 <= status < 300:
         return Delivered()
+    reason = str(reply)
     if status == 401 and _is_proxys_own(reply):
         return Misconfigured(reason, _ADVICE[407])
     if status in _ADVICE:
         return Misconfigured(reason, _ADVICE[status])
     if 300 <= status < 400:
-        where = reply.headers.get("location", "elsewhere")
+        where = visible(reply.headers.get("location", ""))
         return Misconfigured(
-            f"{reason} (to {where})" if "location" in reply.headers else reason,
+            f"{reason} (to {where})" if where else reason,
             "check url: redirects are not followed, for the token would travel along",
         )
     if status in (408, 425, 429) or status >= 500 or status < 200:

@@ -383,6 +383,17 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_sent(intake: LocalIntake, l
     assert ["one"] == messages(intake)
 
 
+def test_a_strange_name_is_shown_harmlessly(intake: LocalIntake, tmp_path: Path) -> None:
+    """The name of a file may be no text, or steer a terminal: its line can be printed anywhere."""
+    name = os.fsdecode(b"\x1b[2J\xff.log")
+    write(tmp_path / name, ["one"])
+    result = ended(start("humio", intake.url, tmp_path / name))
+
+    assert (0, "") == (result.code, result.err)
+    assert rf"{tmp_path}/\x1b[2J\udcff.log: 1 line, 4 B" in result.out
+    assert ["one"] == messages(intake)
+
+
 def test_an_intake_that_stays_down_is_given_up(log: Path) -> None:
     """Without a spool: after --give-up, status 1, how many lines were not delivered and why."""
     write(log, numbered(3))

@@ -514,6 +514,19 @@ def test_dead_letters_are_shown_with_the_intakes_words(spool: Path, refused: End
     assert re.search(r"(?s)order 3 *\n +HTTP 400: no such order *\n +created .*, refused ", ESCAPE.sub("", page.out))
 
 
+def test_what_others_wrote_moves_no_cursor(spool: Path, down: LocalIntake) -> None:
+    """Neither a refused event nor the intake's words about it can steer the terminal of whoever looks at them."""
+    leave(spool, down.url, 1, label="\x1b[2J\x9b1m\u202eorder")
+    down.fail_when(lambda request: b"order" in request.body, status=400, body="no \x1b]0;title\x07")
+    down.start()
+    drained = drain(spool)
+    page = in_terminal(spool, "--dead-letters").out
+
+    assert r"\x1b[2J\x9b1m\u202eorder 0" in page
+    assert r"HTTP 400: no \x1b]0;title\x07" in page
+    assert not {"\x9b", "\x07", "\u202e"} & {*page, *drained.out, *drained.err}
+
+
 def test_dead_letters_can_be_exported(spool: Path, refused: Ended, tmp_path: Path) -> None:
     """--dead-letters --export FILE writes them as JSON lines with the intake's words."""
     target = tmp_path / "refused.jsonl"

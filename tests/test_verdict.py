@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any, get_args
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given, settings
@@ -237,10 +238,11 @@ def test_the_hint_is_the_number_of_the_bad_event(body: Any, hint: int | None) ->
         (b"<html><h1>502</h1><p>Bad Gateway</p></html>", "502 Bad Gateway"),
         (b"caf\xff", "caf\N{REPLACEMENT CHARACTER}"),
         (b"x" * 10_000, "x" * WORDS_MAX + "…"),
+        (b"\x1b]0;title\x07 \xe2\x80\xae caf\xc3\xa9", r"\x1b]0;title\x07 \u202e café"),
     ],
 )
 def test_the_intake_s_words_fit_on_one_line(body: bytes, words: str) -> None:
-    """What an intake says is repeated on one short line, without mark-up, whatever bytes it sent."""
+    """What an intake says is repeated on one short line, without mark-up, and nothing in it moves a cursor or hides."""
     assert words == reply(500, body).words
 
 
@@ -248,3 +250,9 @@ def test_a_reply_reads_at_a_glance() -> None:
     """`str` of a reply is what log lines and `last_error` show."""
     assert "HTTP 503: Server is busy" == str(reply(503, b"Server is busy"))
     assert "HTTP 503" == str(reply(503))
+
+
+def test_a_redirect_moves_no_cursor() -> None:
+    """Where a redirect leads is the server's word, too."""
+    verdict = judge_status(reply(301, location="https://logs.example/\x1b[2J"))
+    assert Misconfigured(r"HTTP 301 (to https://logs.example/\x1b[2J)", ANY) == verdict

@@ -15,6 +15,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
+from loghttp._verdict import visible
 from loghttp.cli._check_step import Step
 
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
@@ -143,12 +144,12 @@ def _span(seconds: float) -> str:
 def _names(shown: Mapping[str, Any]) -> str:
     names = [str(value) for _, value in shown.get("subjectAltName", ())] or _parts(shown, "subject", "commonName")
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return (", ".join(names[:3]) or "nobody") + more
+    return visible(", ".join(names[:3]) or "nobody") + more
 
 
 def _issuer(shown: Mapping[str, Any]) -> str:
     names = _parts(shown, "issuer", "organizationName") or _parts(shown, "issuer", "commonName")
-    return names[0] if names else "an unnamed issuer"
+    return visible(names[0]) if names else "an unnamed issuer"
 
 
 def _parts(shown: Mapping[str, Any], whose: str, part: str) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from loghttp import _checks
+from loghttp._verdict import visible
 from loghttp.cli import _check_certificate as certificate
 from loghttp.cli._check_step import Step
 
@@ -205,7 +206,7 @@ def _connect_through(connected: socket.socket, way: Way) -> None:
     if not protocol.startswith("HTTP/") or not status.isdigit():
         raise OSError("what it answers is not HTTP")
     if not 200 <= int(status) < 300:
-        raise ProxyRefusal(int(status), " ".join(words.split()))
+        raise ProxyRefusal(int(status), visible(" ".join(words.split())))
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

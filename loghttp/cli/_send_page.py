@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from loghttp._verdict import visible
 from loghttp.cli import _send_run
 from loghttp.cli import _spool_text as text
 
@@ -68,6 +69,7 @@ def _fields(name: str, stats: Any, share: str, seconds: float) -> dict[str, str]
     rate = f"{delivered / seconds:,.0f}/s" if seconds > 1 else ""
     retries = stats.retries if stats else 0
     again = f"{retries:,} {'retry' if retries == 1 else 'retries'}" if retries else ""
+    name = visible(name)
     short = name if len(name) <= _NAME else f"...{name[3 - _NAME :]}"
     return {
         "name": short,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loghttp import DROP_REASONS, Stats
+from loghttp._verdict import visible
 from loghttp.cli import _spool_text as text
 from loghttp.cli._destination import plain
 from loghttp.cli._send_run import Source
@@ -71,11 +72,12 @@ class Report:
             yield "The same command goes on where this one has stopped."
 
     def _of_source(self, source: Source) -> str:
+        name = visible(source.name)
         if source.trouble and not source.bytes:
-            return f"{source.name}: {source.trouble}"
+            return f"{name}: {source.trouble}"
         blank = f" and {source.blank:,} blank" if source.blank else ""
         since = f", from byte {source.began:,} on" if source.resumed else ""
-        told = f"{source.name}: {text.count(source.lines, 'line')}{blank}, {text.size(source.bytes)}{since}"
+        told = f"{name}: {text.count(source.lines, 'line')}{blank}, {text.size(source.bytes)}{since}"
         if source.trouble:
             return f"{told}; {source.trouble}"
         return told if source.whole else f"{told}; not read to its end"

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from loghttp._verdict import visible
 from loghttp.cli._send_lines import Line, blocks, cut
 from loghttp.cli._send_parse import Parser
 from loghttp.cli._send_position import Position, Positions
@@ -197,7 +198,7 @@ class Shipment:
                 raise OSError("it is a folder")
             if stat.S_ISREG(mode):
                 if os.pread(descriptor, len(_GZIP), 0) == _GZIP:
-                    raise OSError(f"it is compressed: zcat {name} | loghttp send ...")
+                    raise OSError(f"it is compressed: zcat {visible(name)} | loghttp send ...")
                 if self._positions is not None:
                     position = self._positions.of(Path(name), descriptor)
                     source.began, source.resumed = position.offset, position.offset > 0

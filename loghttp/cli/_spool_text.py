@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from loghttp._stats import iso
+from loghttp._verdict import visible
 from loghttp.cli._spool_folder import File, Folder, Row
 
 _COLUMNS: Final = ("FILE", "PID", "OWNER", "EVENTS", "BYTES", "OLDEST", "REFUSED", "DESTINATION")
@@ -145,7 +146,7 @@ def event_text(row: Row) -> str:
         event = row.body.decode("utf-8", "replace")
     if isinstance(event, dict):
         event = event.get("message", event)
-    return " ".join((event if isinstance(event, str) else json.dumps(event)).split())
+    return visible(" ".join((event if isinstance(event, str) else json.dumps(event)).split()))
 
 
 def refusal(row: Row) -> str:
