@@ -23,6 +23,11 @@ STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None)
 _NO_EXTRAS: Final = STANDARD | {"message", "asctime"}  # these two an earlier handler's formatter has left there
 _NOTHING: Final = dict.fromkeys(STANDARD)
 
+SITE: Final = ("process", "levelno", "levelname", "name", "module", "funcName", "threadName")
+"""What a plain record's `site` has in any case."""
+_READ: Final = frozenset({"msg", "args", "created", "lineno", "exc_info", "exc_text", "stack_info"})
+_others_of: Final = itemgetter(*(STANDARD - _READ - {*SITE}))
+
 _TIME: Final = frozenset({float, int})
 RECORD_COST: Final = 1_600
 """Bytes that a captured record keeps alive besides its texts (tracemalloc: 1,300 on CPython 3.11, 2,000 on 3.13)."""
@@ -97,6 +102,7 @@ class Captured(logging.LogRecord):
 
 SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 _new: Final = tuple.__new__
+_LogRecord: Final = logging.LogRecord
 
 
 def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[], int]) -> Plain | None:
@@ -107,17 +113,23 @@ def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[
     attributes = record.__dict__
     try:
         message, when, line = attributes["msg"], attributes["created"], attributes["lineno"]
-        if type(message) is not str or type(record) is not logging.LogRecord:
+        if type(message) is not str or type(record) is not _LogRecord:
             return None
         if attributes["exc_info"] or attributes["exc_text"] or attributes["stack_info"]:
             return None
         if args := attributes["args"]:
             message = message % args
-        count, names, values_of = _extras_at.get(line, _NOT_SEEN)
-        if count + ("message" in attributes) + ("asctime" in attributes) != len(attributes):
-            names, values_of = _look_for_extras(attributes)
-        values = values_of(attributes)
         site = site_of(attributes)
+        _others_of(attributes)  # only to see that they are there; what lacks one is no usual record
+        count, names, values_of = _extras_at.get(line, _NOT_SEEN)
+        found = len(attributes)
+        if found != count and found != count + ("message" in attributes) + ("asctime" in attributes):
+            names, values_of = _look_for_extras(attributes)
+        try:
+            values = values_of(attributes)
+        except KeyError:  # another file's line
+            names, values_of = _look_for_extras(attributes)
+            values = values_of(attributes)
     except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
         return None
     if type(message) is not str or type(line) is not int or type(when) is not float or not 0 <= when <= LATEST:
@@ -187,8 +199,7 @@ _extras_at: dict[int, tuple[int, tuple[str, ...], _ValuesOf]] = {}
 """By line number: how many attributes a record from there has, its extras' names, and how to get their values.
 
 They are nearly always the same, and to look through all attributes takes longer than all else here. A record that
-has as many, and all these extras among them, has no other extras, unless it lacks a standard attribute; once a
-record does, all are looked through.
+has all standard attributes and all these extras, and no attribute more, has no other extras.
 """
 _LINES_MOST: Final = 10_000
 _NAMES_MOST: Final = 300  # characters
@@ -203,12 +214,9 @@ def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _Valu
         values_of = itemgetter(*names)
     if sum(map(len, names)) > _NAMES_MOST:
         raise ValueError  # not worth remembering, nor to be kept alive
-    if not attributes.keys() >= STANDARD:
-        _some_lack_attributes.append(True)
-    if _some_lack_attributes or len(_extras_at) >= _LINES_MOST:
+    if len(_extras_at) >= _LINES_MOST:
         _extras_at.clear()
-    if not _some_lack_attributes:
-        _extras_at[attributes["lineno"]] = len(STANDARD) + len(names), names, values_of
+    _extras_at[attributes["lineno"]] = len(STANDARD) + len(names), names, values_of
     return names, values_of
 
 

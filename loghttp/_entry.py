@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pythonjsonlogger.core import BaseJsonFormatter
 
-from loghttp._capture import STANDARD, Captured, Plain, message_of
+from loghttp._capture import SITE, STANDARD, Captured, Plain, message_of
 from loghttp._encoding import EMPTY, LARGE, dumps, nest, scalar, text
 from loghttp._freeze import ATOMS, Mark, freeze, safe_text
 
@@ -68,7 +68,7 @@ class Reader:
         self._sources = tuple((name, _SOURCES.get(name, name)) for name in attributes if name != "sequence")
         self._with_sequence = "sequence" in attributes
         sources = {source for _, source in self._sources if source in STANDARD}
-        self._site = ("process", "levelno", *sources)
+        self._site = (*SITE, *(sources - {*SITE}))
         self.site_of = None if _VARYING & sources else itemgetter(*self._site)
         """Gets a plain record's `site`; None if what is asked for is another in each record."""
         self._redact = frozenset(name.lower() for name in redact)

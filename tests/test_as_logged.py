@@ -122,7 +122,6 @@ def test_as_many_attributes_but_others(send: Send) -> None:
     assert given == [extras(event) for event in send(*records)]
 
 
-@pytest.mark.xfail(reason="by line, only the number of attributes and the last one are compared", strict=True)
 @pytest.mark.parametrize("first", ["formatted", "lacking"])
 def test_as_many_attributes_and_the_same_last_one(send: Send, first: str) -> None:
     """A filter of the handler adds the last extra, and other records of that line have one before it."""

@@ -171,12 +171,18 @@ def forks_in_the_middle_of_put(where: str) -> None:
     log.info("parent 0")
     buffer, pids = handler._line.buffer, []
     signal.signal(signal.SIGUSR1, lambda *_: pids.append(os.fork()))
-    next_number = buffer._next_number
+    room = buffer._inbox.room
 
-    def raise_before() -> int:
-        buffer._next_number = next_number
-        signal.raise_signal(signal.SIGUSR1)
-        return next_number()
+    class RaisesBefore(type(buffer._inbox)):  # type: ignore[misc]  # the class of what is there
+        @property
+        def room(self) -> int:
+            if not pids:
+                signal.raise_signal(signal.SIGUSR1)
+            return room
+
+        @room.setter
+        def room(self, _: int) -> None:
+            """As it is."""
 
     class RaisesAfter(type(buffer._inbox)):  # type: ignore[misc]  # the class of what is there
         @property
@@ -189,15 +195,12 @@ def forks_in_the_middle_of_put(where: str) -> None:
         def forsaken(self, _: bool) -> None:
             """As it is."""
 
-    if where == "before":
-        buffer._next_number = raise_before
-    else:
-        buffer._inbox.__class__ = RaisesAfter
+    inbox_class = type(buffer._inbox)
+    buffer._inbox.__class__ = RaisesBefore if where == "before" else RaisesAfter
     log.info("parent 1")
     if pids == [0]:
         child_exits("child-0")
-    if where == "after":
-        buffer._inbox.__class__ = RaisesAfter.__mro__[1]
+    buffer._inbox.__class__ = inbox_class
     wait_for(pids)
 
 
