@@ -14,7 +14,7 @@ from pythonjsonlogger.json import JsonFormatter
 from loghttp import HumioHECHandler, SekoiaHandler
 
 formatter = JsonFormatter(
-    ["message", "levelname", "name", "funcName"],
+    "%(message)s %(levelname)s %(name)s %(funcName)s",
     rename_fields={
         "levelname": "log.level",
         "name": "log.logger",

@@ -282,9 +282,10 @@ def test_files_are_delivered_oldest_first(intake: LocalIntake, durable: Make) ->
     # Made before any is closed, so that none adopts what an earlier one left.
     intake.fail_when(status=503)
     handlers = {label: durable() for label in labels}
-    messages = [message for label, handler in handlers.items() for message in log(handler, label, 5)]
-    for handler in handlers.values():
-        wait_until_spooled(handler)
+    messages = []
+    for label, handler in handlers.items():
+        messages += log(handler, label, 5)
+        wait_until_spooled(handler)  # each has its file before the next one makes its own
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_spooling, "LOOK_EVERY", NEVER)
         for handler in handlers.values():
