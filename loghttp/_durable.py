@@ -149,7 +149,8 @@ class DurableBuffer(SpoolingBuffer):
     def _look_for_files(self) -> None:
         """Let go of files that are empty, and now and then adopt those of the dead."""
         now = self._clock()
-        more = self._spool.let_go_of_empty()  # there may be more than are opened at a time
+        # There may be more than are opened at a time; but to look through a folder of thousands takes its time, too.
+        more = self._spool.let_go_of_empty() and not self._spool.others
         if (more or now - self._looked_at >= _spooling.LOOK_EVERY) and not self._closed:
             self._looked_at = now
             self._spool.adopt()

@@ -40,7 +40,7 @@ class Recent:
         """The oldest rows from `first` on, at least one; None: that row has to be read from disk."""
         held = self._events
         while held and held[0].row < first:
-            self._bytes -= held.popleft().cost
+            self._bytes -= EVENT_COST + len(held.popleft().body)
         if not held or held[0].row > first:
             return None
         events = [held.popleft() for _ in range(min(most_events, len(held)))]

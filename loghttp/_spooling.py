@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from loghttp._batch import EVENT_COST, Event
+from loghttp._batch import Event, cost
 from loghttp._capture import Captured, Plain
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
@@ -131,7 +131,7 @@ class SpoolingBuffer(Buffer):
                 size -= _bytes_of(some[-1])
                 self._give_way(some.pop(), "queue_full")
             if some:
-                self._append(own, some, size)
+                self._append(own, some)
         except BaseException:
             events.extendleft(reversed(some))
             raise
@@ -148,11 +148,10 @@ class SpoolingBuffer(Buffer):
                 size += _bytes_of(event)
         return some, size
 
-    def _append(self, own: SpoolFile, events: list[Event], size: int) -> None:
+    def _append(self, own: SpoolFile, events: list[Event]) -> None:
         if not own.count:
             self._own_since = self._clock()
-        count = len(events)
-        size += (EVENT_COST - ROW_COST) * count
+        count, size = len(events), cost(events)
         self._hold(-count, -size)  # before it is done: who abandons meanwhile must not count them as well
         try:
             own.append(events, self._options.buffer_bytes // 8)
