@@ -334,6 +334,36 @@ main()
     assert ended == Ended(2, "", 'loghttp: the command needs click and rich: pip install "loghttp[cli]"\n')
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("demo",)])
+def test_a_full_disk_is_one_line(arguments: tuple[str, ...]) -> None:
+    """Where what is printed cannot be written, one line says why, and the status is 1."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "loghttp", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (1, "loghttp: No space left on device\n") == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_may_be_closed(closed: str) -> None:
+    """Started with its input, output or errors closed, as some daemons do, a command works as with /dev/null."""
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, *DEMO],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (0, "") == (ended.returncode, ended.stderr)
+
+
 def test_the_library_imports_neither_click_nor_rich() -> None:
     """`import loghttp` works, and is no slower, without the extra."""
     code = "import sys, loghttp; print(sorted({'click', 'rich'} & set(sys.modules)))"
