@@ -22,6 +22,8 @@ def main() -> None:
             raise
         sys.stderr.write('loghttp: the command needs click and rich: pip install "loghttp[cli]"\n')
         sys.exit(2)
+    except KeyboardInterrupt:  # before the command itself has begun
+        sys.exit(130)
     except OSError as error:  # commands know their own; this is output that cannot be written, to a full disk
         if error.filename is not None:
             raise

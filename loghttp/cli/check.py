@@ -65,10 +65,11 @@ def check(
 
     \b
     Exit status:
-      0  delivered
-      1  not delivered
-      2  the command was not understood, or settings are missing or wrong
-      3  delivered, but the configuration sends something twice, or never
+      0    delivered
+      1    not delivered
+      2    the command was not understood, or settings are missing or wrong
+      3    delivered, but the configuration sends something twice, or never
+      130  stopped by Ctrl-C
     """
     chosen = [option for option in (intake, config, django) if option is not None]
     if len(chosen) != 1:
