@@ -192,12 +192,14 @@ def test_humios_columns_are_in_the_table_where_there_is_room(columns: int, in_ta
 
 
 def test_a_very_narrow_terminal_gets_the_page_too() -> None:
-    """In 50 columns all events fit; the lines to copy stay whole, for the terminal itself to fold."""
+    """In 50 columns all events fit, and the books; the lines to copy stay whole, for the terminal itself to fold."""
     page = without_codes(in_terminal(*DEMO, columns=50).out)
 
     events, code = page.split("set:\n\n")
     assert max(map(len, events.splitlines())) <= 50
     assert all(events.count(message) == 2 for message in MESSAGES)
+    assert re.search(r"(?m)^ +Humio +SEKOIA\.IO *$", events)
+    assert re.search(r"(?m)^delivered +8 +8 *$", events)
     assert code.rstrip().splitlines()[-1] == "    logging.basicConfig(level=logging.INFO, handlers=[humio, sekoia])"
 
 

@@ -22,7 +22,7 @@ from loghttp.cli._check_page import Page
 from loghttp.cli._check_probe import Way, probe
 from loghttp.cli._check_routes import Finding, findings, where
 from loghttp.cli._check_step import Step
-from loghttp.cli._spool_drain import heard
+from loghttp.cli._output import heard
 
 _TIMEOUT: Final = 10.0
 _UNDELIVERED, _USAGE, _MISROUTED = 1, 2, 3
