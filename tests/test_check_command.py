@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -716,6 +717,18 @@ def test_a_real_process_says_it_plainly_and_exits_with_the_status(intake: LocalI
         assert (expected, "") == (ended.returncode, ended.stderr)
         assert "\x1b" not in ended.stdout
         assert TOKEN not in ended.stdout
+
+
+def test_ctrl_c_says_so_and_is_not_taken_for_a_finding(intake: LocalIntake) -> None:
+    """Ctrl-C while the intake is silent ends with one word and 130, not with 1: that says "not delivered"."""
+    environment = {**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "HUMIO_URL": intake.url}
+    command = [sys.executable, "-m", "loghttp", "check", "humio"]
+    intake.fail_when(delay=DEADLINE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    intake.wait_until(lambda intake: bool(intake.requests))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert (130, "\nStopped.") == (process.returncode, err[:9])
 
 
 def test_the_handler_is_left_as_it_was(intake: LocalIntake, tmp_path: Path) -> None:

@@ -192,12 +192,14 @@ def test_humios_columns_are_in_the_table_where_there_is_room(columns: int, in_ta
 
 
 def test_a_very_narrow_terminal_gets_the_page_too() -> None:
-    """In 50 columns all events fit; the lines to copy stay whole, for the terminal itself to fold."""
+    """In 50 columns all events fit, and the books; the lines to copy stay whole, for the terminal itself to fold."""
     page = without_codes(in_terminal(*DEMO, columns=50).out)
 
     events, code = page.split("set:\n\n")
     assert max(map(len, events.splitlines())) <= 50
     assert all(events.count(message) == 2 for message in MESSAGES)
+    assert re.search(r"(?m)^ +Humio +SEKOIA\.IO *$", events)
+    assert re.search(r"(?m)^delivered +8 +8 *$", events)
     assert code.rstrip().splitlines()[-1] == "    logging.basicConfig(level=logging.INFO, handlers=[humio, sekoia])"
 
 
@@ -332,6 +334,36 @@ main()
 """
     ended = in_terminal("-c", code, columns=80)
     assert ended == Ended(2, "", 'loghttp: the command needs click and rich: pip install "loghttp[cli]"\n')
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("demo",)])
+def test_a_full_disk_is_one_line(arguments: tuple[str, ...]) -> None:
+    """Where what is printed cannot be written, one line says why, and the status is 1."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "loghttp", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (1, "loghttp: No space left on device\n") == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_may_be_closed(closed: str) -> None:
+    """Started with its input, output or errors closed, as some daemons do, a command works as with /dev/null."""
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, *DEMO],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (0, "") == (ended.returncode, ended.stderr)
 
 
 def test_the_library_imports_neither_click_nor_rich() -> None:

@@ -6,6 +6,8 @@ Rule: a command uses what every user can: the public names and `loghttp.testing`
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import click
 
 from loghttp.cli.check import check
@@ -36,15 +38,25 @@ To have commands and options completed by the Tab key, put this line into
 """
 
 
-class _InOrder(click.Group):
-    """Its commands are listed in the order in which somebody meets them."""
+_STOPPED: Final = 130  # 128 + SIGINT, as shells say it; click's own 1 would say "not delivered"
+
+
+class _Commands(click.Group):
+    """Listed in the order in which somebody meets them; Ctrl-C ends each that has no better idea."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            ctx.exit(_STOPPED)
+
 
 @click.group(
-    cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_MORE
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_MORE
 )
 @click.version_option(package_name="loghttp", message="loghttp %(version)s")
 def cli() -> None:

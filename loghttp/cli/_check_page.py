@@ -1,6 +1,6 @@
 """How `loghttp check` looks: the same lines in a pipe, plain, and in a terminal, in colours and folded to its width.
 
-Rule: as in `_page`: the colours of the terminal's own theme only, and no line wider than the terminal.
+Rule: that of `_output`.
 """
 
 from __future__ import annotations

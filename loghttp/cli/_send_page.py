@@ -1,6 +1,6 @@
 """The bar of `loghttp send` in a terminal: how far, how many events, how fast, how often again, how long still.
 
-Rule: as in `_page`: the colours of the terminal's own theme only, and no line wider than the terminal.
+Rule: that of `_output`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from loghttp._verdict import visible
 from loghttp.cli import _send_run
-from loghttp.cli import _spool_text as text
+from loghttp.cli._output import count, size
 
 _EVERY: Final = 0.1  # seconds between two updates
 _WIDE: Final = 100
@@ -51,7 +51,7 @@ def bar() -> Iterator[tuple[Callable[[_send_run.Progress], None], Callable[[str]
                 return
             last = moment
             fields: dict[str, Any] = _fields(now.name, now.stats, _share(now), moment - began)
-            fields["size"] = text.size(now.bytes)
+            fields["size"] = size(now.bytes)
             progress.update(task, completed=now.bytes, total=now.total, **fields)
 
         def say(line: str) -> None:
@@ -73,7 +73,7 @@ def _fields(name: str, stats: Any, share: str, seconds: float) -> dict[str, str]
     short = name if len(name) <= _NAME else f"...{name[3 - _NAME :]}"
     return {
         "name": short,
-        "events": text.count(delivered, "event"),
+        "events": count(delivered, "event"),
         "rate": rate,
         "retries": again,
         "share": share,

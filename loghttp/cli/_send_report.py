@@ -9,8 +9,8 @@ from typing import Any
 
 from loghttp import DROP_REASONS, Stats
 from loghttp._verdict import visible
-from loghttp.cli import _spool_text as text
 from loghttp.cli._destination import plain
+from loghttp.cli._output import age, count, size
 from loghttp.cli._send_run import Source
 
 
@@ -51,8 +51,8 @@ class Report:
 
     def _of_the_books(self, stats: Stats) -> Iterator[str]:
         retries = f", {stats.retries:,} {'retry' if stats.retries == 1 else 'retries'}" if stats.retries else ""
-        delivered = f"{stats.delivered:,} of {text.count(stats.accepted, 'event')} delivered to {self.url}"
-        yield f"{delivered} in {took(self.seconds)} ({text.count(stats.requests, 'request')}{retries})."
+        delivered = f"{stats.delivered:,} of {count(stats.accepted, 'event')} delivered to {self.url}"
+        yield f"{delivered} in {took(self.seconds)} ({count(stats.requests, 'request')}{retries})."
         for reason, number in stats.dropped.items():
             kept = "; kept, see loghttp spool --dead-letters" if reason == "refused" and self.spool else ""
             yield f"  {number:,} {reason}: {DROP_REASONS[reason]}{kept}"  # type: ignore[index]  # its own names
@@ -65,7 +65,7 @@ class Report:
         if self.gave_up:
             yield "Given up: the intake has taken nothing for too long (--give-up)."
         if self.left:
-            yield f"Waiting in {self.spool}: {text.count(self.left, 'event')}; the same command delivers them."
+            yield f"Waiting in {self.spool}: {count(self.left, 'event')}; the same command delivers them."
         if self.spool and any(
             not source.whole and not source.trouble and source.name != "stdin" for source in self.sources
         ):
@@ -77,7 +77,7 @@ class Report:
             return f"{name}: {source.trouble}"
         blank = f" and {source.blank:,} blank" if source.blank else ""
         since = f", from byte {source.began:,} on" if source.resumed else ""
-        told = f"{name}: {text.count(source.lines, 'line')}{blank}, {text.size(source.bytes)}{since}"
+        told = f"{name}: {count(source.lines, 'line')}{blank}, {size(source.bytes)}{since}"
         if source.trouble:
             return f"{told}; {source.trouble}"
         return told if source.whole else f"{told}; not read to its end"
@@ -117,4 +117,4 @@ class Report:
 
 def took(seconds: float) -> str:
     """`1.2 s`, `3m07s`, `2h14m`."""
-    return f"{seconds:.1f} s" if seconds < 60 else text.age(0.0, seconds)
+    return f"{seconds:.1f} s" if seconds < 60 else age(0.0, seconds)

@@ -8,12 +8,10 @@ token was used with the URL that the file holds.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -188,23 +186,3 @@ def _progress(handlers: list[tuple[Target, Any]]) -> tuple[int, int]:
     books = [(target.to_adopt, handler.stats()) for target, handler in handlers]
     settled = sum(stats.accepted - stats.pending for _, stats in books)
     return settled, sum(max(expected, stats.accepted) for expected, stats in books)
-
-
-@contextmanager
-def heard(say: Callable[[str], None]) -> Iterator[None]:
-    """Pass on what the handlers tell of their troubles."""
-    logger, voice = logging.getLogger("loghttp"), _Voice(say)
-    logger.addHandler(voice)
-    try:
-        yield
-    finally:
-        logger.removeHandler(voice)
-
-
-class _Voice(logging.Handler):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(self.format(record))

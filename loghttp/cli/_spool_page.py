@@ -1,6 +1,6 @@
 """How `loghttp spool` looks in a terminal: a table for each destination, and a bar for what takes its time.
 
-Rule: as in `_page`: the colours of the terminal's own theme only, and no line wider than the terminal.
+Rule: that of `_output`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Final
 
-from rich import box
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -18,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from loghttp.cli import _spool_text as text
+from loghttp.cli._output import WIDEST, age, plain_table, size
 from loghttp.cli._spool_folder import File, Folder, Owner, Row
 
-_WIDEST: Final = 140  # beyond that, eyes lose the line
 _FULL_NAMES: Final = 100
 """Columns of the terminal from which on a file's whole name fits; below, its destination's digest is above."""
 _COLUMNS: Final = ("file", "owner", "events", "size", "oldest", "refused")
@@ -61,14 +60,6 @@ def show_refused(rows: Iterable[Row]) -> None:
             console.print(Padding(Group(event, words, times), (0, 0, 1, 2), expand=False), width=width)
 
 
-def tell(lines: list[str]) -> None:
-    """Print lines to standard output, broken between words."""
-    console, width = _console()
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        console.print(Padding(Text(line.strip()), (0, 0, 0, indent), expand=False), width=width)
-
-
 @contextmanager
 def bar(what: str, total: int) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """A bar on stderr: how to say (done, of how many), and how to say something above it."""
@@ -88,7 +79,7 @@ def bar(what: str, total: int) -> Iterator[tuple[Callable[[int, int], None], Cal
 
 def _console() -> tuple[Console, int]:
     console = Console(highlight=False)
-    return console, min(console.width, _WIDEST)
+    return console, min(console.width, WIDEST)
 
 
 def _cells(file: File, now: float, *, full: bool) -> list[Text]:
@@ -97,22 +88,15 @@ def _cells(file: File, now: float, *, full: bool) -> list[Text]:
         Text(file.name if full else file.name.partition("-")[2] or file.name),
         Text.assemble(f"{text.pid(file)} ", (file.owner, _OWNERS[file.owner])),
         Text("?" if unread else f"{file.events:,}"),
-        Text(text.size(file.disk_bytes if unread else file.bytes)),
-        Text("?" if unread else text.age(file.oldest, now)),
+        Text(size(file.disk_bytes if unread else file.bytes)),
+        Text("?" if unread else age(file.oldest, now)),
         Text("?" if unread else f"{file.dead_letters:,}", style="bold red" if file.dead_letters else ""),
     ]
 
 
 def _table(rows: list[list[Text]], widths: list[int]) -> Table:
     """Each destination has its own table, and all of them the same widths."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        header_style="dim",
-        border_style="dim",
-    )
+    table = plain_table()
     for name, width in zip(_COLUMNS, widths, strict=True):
         on_the_left = name in {"file", "owner"}
         table.add_column(

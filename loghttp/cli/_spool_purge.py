@@ -11,7 +11,7 @@ import click
 
 from loghttp._spool_file import SpoolFile
 from loghttp._spool_paths import NotOurs, remove
-from loghttp.cli import _spool_text as text
+from loghttp.cli._output import count
 from loghttp.cli._spool_folder import File, Folder
 
 
@@ -19,17 +19,15 @@ def purge(folder: Folder, yes: bool) -> bool:
     dead = [file for file in folder.readable if file.owner in ("dead", "none")]
     living = [file for file in folder.files if file.owner == "alive"]
     if living:
-        click.echo(f"Not touched: {text.count(len(living), 'file')} of living processes.", err=True)
+        click.echo(f"Not touched: {count(len(living), 'file')} of living processes.", err=True)
     if not dead:
         click.echo("No dead process has left a file: nothing to remove.")
         return True
     if not yes:
         what = _what(sum(file.events for file in dead), sum(file.dead_letters for file in dead))
         for url in sorted({file.url for file in dead}):
-            click.echo(
-                f"  {text.count(sum(file.events for file in dead if file.url == url), 'event')} for {url}", err=True
-            )
-        question = f"Remove {what} of {text.count(len(dead), 'file')} for good?"
+            click.echo(f"  {count(sum(file.events for file in dead if file.url == url), 'event')} for {url}", err=True)
+        question = f"Remove {what} of {count(len(dead), 'file')} for good?"
         try:
             agreed = click.confirm(question, err=True)
         except click.Abort:
@@ -61,7 +59,7 @@ def _remove(dead: list[File]) -> bool:
             kept.append(f"{file.name}: {error}")
         finally:
             ours.close()
-    click.echo(f"Removed {_what(events, refused)} of {text.count(files, 'file')}.")
+    click.echo(f"Removed {_what(events, refused)} of {count(files, 'file')}.")
     for line in kept:
         click.echo(f"Not removed: {line}", err=True)
     return not kept
@@ -69,4 +67,4 @@ def _remove(dead: list[File]) -> bool:
 
 def _what(events: int, refused: int) -> str:
     """How much: `12 events`, `12 events and 1 refused event`."""
-    return text.count(events, "event") + (f" and {text.count(refused, 'refused event')}" if refused else "")
+    return count(events, "event") + (f" and {count(refused, 'refused event')}" if refused else "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from loghttp import DROP_REASONS
-from loghttp.cli import _spool_text as text
+from loghttp.cli._output import count
 from loghttp.cli._spool_drain import Elsewhere, Outcome, Target
 from loghttp.cli._spool_folder import File, Folder
 
@@ -40,7 +40,7 @@ class Report:
         for target in self._targets:
             yield from self._of_target(target)
         for other in self._elsewhere:
-            events, files = text.count(other.events, "event"), text.count(len(other.files), "file")
+            events, files = count(other.events, "event"), count(len(other.files), "file")
             yield f"Left alone: {events} in {files} for {other.url or 'an unknown destination'}: {other.reason}."
 
     def as_json(self) -> dict[str, Any]:
@@ -58,8 +58,8 @@ class Report:
         if stats is None:
             yield f"No dead process has left events for {target.url}."
         else:
-            requests = text.count(stats.requests, "request")
-            events = f"{stats.delivered:,} of {text.count(stats.accepted, 'event')}"
+            requests = count(stats.requests, "request")
+            events = f"{stats.delivered:,} of {count(stats.accepted, 'event')}"
             yield f"{events} delivered to {target.url} ({requests})."
             for reason, number in stats.dropped.items():
                 kept = "; kept, see --dead-letters" if reason == "refused" else ""

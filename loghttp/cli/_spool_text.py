@@ -7,38 +7,11 @@ from typing import Any, Final
 
 from loghttp._stats import iso
 from loghttp._verdict import visible
+from loghttp.cli._output import age, count, size
 from loghttp.cli._spool_folder import File, Folder, Row
 
 _COLUMNS: Final = ("FILE", "PID", "OWNER", "EVENTS", "BYTES", "OLDEST", "REFUSED", "DESTINATION")
 _TO_THE_LEFT: Final = {"FILE", "OWNER", "DESTINATION"}
-_STEPS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def size(number: int) -> str:
-    """Bytes, in three digits or so."""
-    value = float(number)
-    for unit in ("B", "kB", "MB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"
-        value /= 1_000
-    return f"{value:,.1f} GB"
-
-
-def age(since: float | None, now: float) -> str:
-    """How long ago, in its two largest units: `2h14m`."""
-    if since is None:
-        return "-"
-    rest = max(0, int(now - since))
-    parts: list[str] = []
-    for unit, seconds in _STEPS:
-        number, rest = divmod(rest, seconds)
-        if number or parts:
-            parts.append(f"{number:02}{unit}" if parts else f"{number}{unit}")
-    return "".join(parts[:2]) or "0s"
 
 
 def total(folder: Folder, now: float) -> str:

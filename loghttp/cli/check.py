@@ -22,7 +22,7 @@ from loghttp.cli._check_page import Page
 from loghttp.cli._check_probe import Way, probe
 from loghttp.cli._check_routes import Finding, findings, where
 from loghttp.cli._check_step import Step
-from loghttp.cli._spool_drain import heard
+from loghttp.cli._output import heard
 
 _TIMEOUT: Final = 10.0
 _UNDELIVERED, _USAGE, _MISROUTED = 1, 2, 3
@@ -65,10 +65,11 @@ def check(
 
     \b
     Exit status:
-      0  delivered
-      1  not delivered
-      2  the command was not understood, or settings are missing or wrong
-      3  delivered, but the configuration sends something twice, or never
+      0    delivered
+      1    not delivered
+      2    the command was not understood, or settings are missing or wrong
+      3    delivered, but the configuration sends something twice, or never
+      130  stopped by Ctrl-C
     """
     chosen = [option for option in (intake, config, django) if option is not None]
     if len(chosen) != 1:

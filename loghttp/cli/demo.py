@@ -17,7 +17,7 @@ import click
 
 from loghttp import HumioHECHandler, SekoiaHandler
 from loghttp.cli import _shop
-from loghttp.cli._received import Received, as_text, read_humio, read_sekoia
+from loghttp.cli._demo_received import Received, as_text, read_humio, read_sekoia
 from loghttp.testing import LocalIntake
 
 NEXT_STEPS: Final = """\
@@ -53,12 +53,12 @@ def demo(as_json: bool) -> None:
     """
     in_terminal = sys.stdout.isatty() and not as_json
     if in_terminal:  # before anything is sent: rich may be missing
-        from loghttp.cli import _page  # noqa: PLC0415 - it imports rich, which a pipe needs not wait for
+        from loghttp.cli import _demo_page  # noqa: PLC0415 - it imports rich, which a pipe needs not wait for
     everything, arrived = _run()
     if as_json:
         click.echo(json.dumps({received.key: _as_json(received) for received in everything}, indent=2))
     elif in_terminal:
-        _page.show(everything, YOUR_TURN, NEXT_STEPS)
+        _demo_page.show(everything, YOUR_TURN, NEXT_STEPS)
     else:
         click.echo(_as_lines(everything))
     if not arrived:

@@ -18,11 +18,11 @@ import click
 
 from loghttp._spool import fingerprint
 from loghttp.cli import _destination
+from loghttp.cli._output import heard, say, tell
 from loghttp.cli._send_parse import ATTRIBUTES
 from loghttp.cli._send_position import Busy, Positions
 from loghttp.cli._send_report import Report
 from loghttp.cli._send_run import Progress, Shipment, Stop, tell_of_keyboard
-from loghttp.cli._spool_drain import heard
 from loghttp.cli._spool_folder import File, look
 
 _GIVE_UP: Final = 300.0
@@ -114,11 +114,11 @@ def send(
         spool_dir=spool,
     )
     for warning in warned:
-        _say(f"Note: {warning}")
+        say(f"Note: {warning}")
     url, digest = handler._intake.url, fingerprint(handler._intake.url, handler._intake.secrets)
     began, stop = time.monotonic(), Stop(give_up)
     try:
-        with _positions(spool, url) as positions, _bar(quiet) as (show, say), heard(say):
+        with _positions(spool, url) as positions, _bar(quiet) as (show, say_above), heard(say_above):
             backlog = sum(file.events for file in before if file.digest == digest and file.owner == "dead")
             tell_of_keyboard(names)
             shipment = Shipment(handler, stop, show, positions=positions, text_only=text_only, backlog=backlog)
@@ -196,25 +196,15 @@ def _bar(quiet: bool) -> Iterator[tuple[Callable[[Progress], None], Callable[[st
         with _send_page.bar() as both:
             yield both
     else:
-        yield _no_bar, _say
+        yield _no_bar, say
 
 
 def _no_bar(_: Progress) -> None:
     """Nobody watches."""
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
 def _tell(report: Report, quiet: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
-    elif quiet and report.fine:
-        return
-    elif sys.stdout.isatty():
-        from loghttp.cli import _spool_page  # noqa: PLC0415 - see above
-
-        _spool_page.tell(list(report.lines()))
-    else:
-        click.echo("\n".join(report.lines()))
+    elif not (quiet and report.fine):
+        tell(report.lines())

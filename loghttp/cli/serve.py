@@ -23,6 +23,7 @@ from typing import Any, Final
 import click
 
 from loghttp import DEFAULT_ATTRIBUTES
+from loghttp.cli._output import count
 from loghttp.cli._serve_http import PageServer, Site
 from loghttp.cli._serve_intake import ServedIntake
 from loghttp.cli._serve_store import Store
@@ -204,8 +205,5 @@ def _plain(text: str, **_: Any) -> str:
 
 
 def _summary(totals: dict[str, int]) -> str:
-    parts = [
-        f"{totals['events']:,} event{'s' * (totals['events'] != 1)} came",
-        f"in {totals['requests']:,} request{'s' * (totals['requests'] != 1)}",
-    ]
-    return f"{' '.join(parts)}; {totals['refused']:,} refused."
+    came = f"{count(totals['events'], 'event')} came in {count(totals['requests'], 'request')}"
+    return f"{came}; {totals['refused']:,} refused."

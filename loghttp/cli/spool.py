@@ -23,6 +23,7 @@ import click
 from loghttp import ConfigurationError
 from loghttp.cli import _spool_drain as draining
 from loghttp.cli import _spool_text as text
+from loghttp.cli._output import count, heard, say, tell
 from loghttp.cli._spool_folder import Folder, Row, look, rows
 from loghttp.cli._spool_purge import purge as remove_dead
 from loghttp.cli._spool_report import Report
@@ -219,7 +220,7 @@ def _export(folder: Folder, target: str, dead_letters: bool) -> bool:
         raise click.ClickException(f"{target}: {error.strerror}") from None
     noun = "refused event" if dead_letters else "event"
     where = "" if target == "-" else f" to {target}"
-    click.echo(f"{text.count(number, noun)} of {text.count(found.files, 'file')} written{where}.", err=target == "-")
+    click.echo(f"{count(number, noun)} of {count(found.files, 'file')} written{where}.", err=target == "-")
     found.tell()
     return found.complete
 
@@ -244,24 +245,11 @@ def _bar(what: str, total: int) -> Iterator[tuple[draining.Tell, Callable[[str],
         with _spool_page.bar(what, total) as both:
             yield both
     else:
-        yield _no_bar, _say
+        yield _no_bar, say
 
 
 def _no_bar(done: int, of: int) -> None:
     """Nobody watches."""
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _tell(lines: list[str]) -> None:
-    if sys.stdout.isatty():
-        from loghttp.cli import _spool_page  # noqa: PLC0415 - see above
-
-        _spool_page.tell(lines)
-    else:
-        click.echo("\n".join(lines))
 
 
 # ---- delivering
@@ -279,7 +267,7 @@ def _drain(folder: Folder, timeout: float | None, auth_scheme: str, as_json: boo
     outcomes: list[draining.Outcome] = []
     why = ""
     if to_adopt:
-        with _bar("delivering", to_adopt) as (update, say), draining.heard(say):
+        with _bar("delivering", to_adopt) as (update, say_above), heard(say_above):
             outcomes, why = draining.deliver(
                 folder.path, targets, auth_scheme=auth_scheme, timeout=timeout, tell=update
             )
@@ -287,5 +275,5 @@ def _drain(folder: Folder, timeout: float | None, auth_scheme: str, as_json: boo
     if as_json:
         click.echo(text.dumps(report.as_json()))
     else:
-        _tell([why, *report.lines()] if why else list(report.lines()))
+        tell([why, *report.lines()] if why else list(report.lines()))
     return report.fine

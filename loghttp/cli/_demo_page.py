@@ -1,8 +1,6 @@
 """The page that `loghttp demo` shows in a terminal.
 
-Rule: only the sixteen colours of the terminal's own theme, and never black or white, so that it reads on light and
-on dark; no line is wider than the terminal; plain ASCII but for the lines of tables, which rich draws as
-the terminal can.
+Rule: that of `_output`; and plain ASCII but for the lines of tables, which rich draws as the terminal can.
 """
 
 from __future__ import annotations
@@ -11,19 +9,20 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from loghttp import DEFAULT_ATTRIBUTES
-from loghttp.cli._received import Event, Received, as_text, fold
+from loghttp.cli._demo_received import Event, Received, as_text, fold
+from loghttp.cli._output import count, plain_table
 
 WIDE: Final = 120
 """Columns of the terminal from which on every field of an event has room beside its text."""
 _WIDEST: Final = 160  # beyond that, eyes lose the line
 _GAP: Final = 2  # between two columns of a table
 _BOOKS: Final = ": accepted = delivered + pending + dropped, at any moment"
+_BOOKS_WIDTH: Final = 76  # with numbers of four digits
 _HOST_WIDTH: Final = 24  # host names can be long; here they only have to be known again
 _LEVELS: Final = {"INFO": "green", "WARNING": "yellow", "ERROR": "bold red"}
 
@@ -42,7 +41,7 @@ def show(everything: Sequence[Received], your_turn: str, next_steps: str) -> Non
         console.print(_on_each(received, width), width=width)
         console.print()
     console.print(Text("The books", style="bold").append(_BOOKS, style="not bold"), width=width)
-    console.print(_books(everything), width=width)
+    console.print(_books(everything, width), width=width)
     console.print()
     first, comma, rest = your_turn.partition(",")
     console.print(Text.assemble((first, "bold"), f"{comma}{rest}:\n"), width=width)
@@ -51,25 +50,13 @@ def show(everything: Sequence[Received], your_turn: str, next_steps: str) -> Non
 
 
 def _title(received: Received) -> Text:
-    requests = received.stats.requests
-    count = f" received {len(received.events)} events in {requests} request{'s' * (requests != 1)}"
-    return Text.assemble((received.title, "bold"), count)
-
-
-def _table() -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        header_style="dim",
-        border_style="dim",
-    )
+    came = f" received {count(len(received.events), 'event')} in {count(received.stats.requests, 'request')}"
+    return Text.assemble((received.title, "bold"), came)
 
 
 def _events(received: Received, width: int) -> Table:
     """One row an event; where the terminal is narrow, its fields stand below its text."""
-    table, events = _table(), received.events
+    table, events = plain_table(), received.events
     if not events:
         return table
     names = _leading(received, width)
@@ -160,21 +147,29 @@ def _on_each(received: Received, width: int) -> Text:
     return Text.assemble(f"also on each: {own}\n", _pairs(same, width), style="dim")
 
 
-def _books(everything: Sequence[Received]) -> Table:
-    table = _table()
-    for name in ("", "accepted", "delivered", "pending", "dropped", "requests", "bytes", "gzipped"):
-        table.add_column(name, justify="right" if name else "left")
-    for received in everything:
-        stats = received.stats
-        lost = sum(stats.dropped.values())
-        table.add_row(
-            received.title,
-            f"{stats.accepted:,}",
-            Text(f"{stats.delivered:,}", style="green" if stats.delivered == stats.accepted else ""),
-            f"{stats.pending:,}",
-            Text(f"{lost:,}", style="bold red" if lost else ""),
-            f"{stats.requests:,}",
-            f"{received.raw_bytes:,}",
-            f"{stats.bytes_sent:,}",
-        )
+def _books(everything: Sequence[Received], width: int) -> Table:
+    """One row an intake; where the terminal is narrow, one column."""
+    names = ("", "accepted", "delivered", "pending", "dropped", "requests", "bytes", "gzipped")
+    lines = [[Text(name) for name in names], *map(_numbers, everything)]
+    table = plain_table()
+    head, *rows = lines if width >= _BOOKS_WIDTH else zip(*lines, strict=True)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _numbers(received: Received) -> list[Text]:
+    stats = received.stats
+    lost = sum(stats.dropped.values())
+    return [
+        Text(received.title),
+        Text(f"{stats.accepted:,}"),
+        Text(f"{stats.delivered:,}", style="green" if stats.delivered == stats.accepted else ""),
+        Text(f"{stats.pending:,}"),
+        Text(f"{lost:,}", style="bold red" if lost else ""),
+        Text(f"{stats.requests:,}"),
+        Text(f"{received.raw_bytes:,}"),
+        Text(f"{stats.bytes_sent:,}"),
+    ]
