@@ -12,6 +12,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -76,14 +77,17 @@ class Spool:
             self.others = [*self.others, mine]
 
     def adopt(self) -> None:
-        """Take over files whose owners are dead, those first that were written to least lately."""
+        """Take over files whose owners are dead, those first that were written to least lately.
+
+        Those of one instant, as file systems count, are put in order by their events.
+        """
         with contextlib.suppress(OSError):
             self._sweep()
             for path in sorted(self._paths(), key=_modified):
                 if len(self.others) >= _OPEN_MOST:
                     break
                 if (file := self._adopt(path)) is not None:
-                    self.others = [*self.others, file]
+                    self.others = sorted([*self.others, file], key=attrgetter("oldest"))
                     self._enter(file)
             self._forget_settled()
             self._tell_of_strangers()

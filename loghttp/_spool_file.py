@@ -245,17 +245,17 @@ class SpoolFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
+            db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'OFF'}")  # records wait while it is made
             if made:
                 db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
             db.execute("PRAGMA secure_delete = OFF")  # some systems' default; it writes zeros over all that leaves
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
+            if (version := db.execute("PRAGMA user_version").fetchone()[0]) > SCHEMA_VERSION:
                 raise NewerSchema(self.path.name)
             if version == 0:  # new, or its maker died before this transaction: then it holds nothing
                 db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
                 db.execute("INSERT INTO destination VALUES (?)", (url,))
+            db.execute(f"PRAGMA synchronous = {'FULL' if fsync else 'NORMAL'}")
         except BaseException:
             db.close()
             raise

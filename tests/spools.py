@@ -58,10 +58,10 @@ class Program:
         assert self._process.stderr is not None
         self.stderr = self._process.stderr.read()
 
-    def hear(self) -> list[Any]:
+    def hear(self, within: float = 2 * DEADLINE) -> list[Any]:
         """The next that it says."""
         try:
-            said = self._said.get(timeout=2 * DEADLINE)
+            said = self._said.get(timeout=within)
         except queue.Empty:
             self.end(signal.SIGABRT)  # faulthandler prints where every thread stands
             raise AssertionError(f"it said nothing:\n{self.stderr[-6000:]}") from None
@@ -82,10 +82,10 @@ class Program:
         assert ["started", run] == said[:2]
         return int(said[2])
 
-    def reap(self, pid: int) -> int:
+    def reap(self, pid: int, within: float = 2 * DEADLINE) -> int:
         """Of a nursery: how a process ended, once it has."""
         self.tell("reap", pid)
-        said = self.hear()
+        said = self.hear(within)
         assert ["ended", pid] == said[:2]
         return int(said[2])
 

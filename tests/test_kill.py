@@ -74,7 +74,8 @@ def test_kill_9(alive: int, states: tuple[State, ...], kind: str, tmp_path: Path
             os.kill(pid, signal.SIGKILL)
             nursery.reap(pid)
         bring(intake, "up")
-        assert 0 == nursery.reap(nursery.start(-1, "drains", **options))
+        patience = 40.0 + KILLS / 10  # each of them may have left a file
+        assert 0 == nursery.reap(nursery.start(-1, "drains", patience=patience, **options), patience)
         requests = intake.requests
 
     arrived: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))

@@ -114,10 +114,10 @@ def lives(run: int, **options: Any) -> None:
     signal.pause()
 
 
-def drains(run: int, **options: Any) -> None:
+def drains(run: int, patience: float = 60.0, **options: Any) -> None:
     """Log nothing, and leave when nobody else's file is in the folder."""
     handler = attach(headers={"X-Run": str(run)}, **options)
-    wait_until(lambda: not _others(options["spool_dir"]) and not handler.stats().pending, 60.0)
+    wait_until(lambda: not _others(options["spool_dir"]) and not handler.stats().pending, patience)
     handler.close()
 
 
