@@ -45,6 +45,8 @@ LATEST: Final = 253_402_300_799.0
 class Plain(NamedTuple):
     """What is needed of a record that has nothing but a message, and texts and numbers beside it: most records."""
 
+    sequence: int
+    """First, as it tells two records apart: comparing them asks none of the program's objects."""
     site: tuple[Any, ...]
     """Process, level, and the attributes that were asked for: what all records of one call have in common."""
     extras: tuple[str, ...]
@@ -53,7 +55,6 @@ class Plain(NamedTuple):
     """Those of the extras."""
     when: float
     message: str
-    sequence: int
     size: int
     """Bytes that it is taken to occupy while it waits."""
 
@@ -147,7 +148,7 @@ def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[
         return None
     small = size <= _SMALL and len(values) <= _FEW
     cost = PLAIN_COST if small else PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
-    return _new(Plain, (site, names, values, when, message, number(), cost))
+    return _new(Plain, (number(), site, names, values, when, message, cost))
 
 
 def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:
