@@ -70,6 +70,7 @@ class Plain(NamedTuple):
             **dict(zip(sources, self.site, strict=True)),
             "created": self.when,
             "msg": self.message,
+            "args": (),
             **dict(zip(self.extras, self.values, strict=True)),
         }
         captured.formatter = captured.text = captured.exception = None
