@@ -62,6 +62,9 @@ class Plain(NamedTuple):
     def process(self) -> Any:
         return self.site[0]
 
+    def numbered(self, sequence: int) -> Plain:
+        return self._replace(sequence=sequence)
+
     def whole(self, sources: Sequence[str]) -> Captured:
         """As a record again; `sources` are the names of what is in `site`."""
         captured: Captured = object.__new__(Captured)
@@ -100,6 +103,10 @@ class Captured(logging.LogRecord):
         """`created`, or now where somebody put something else there that is no time."""
         created: Any = self.__dict__.get("created")
         return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
+
+    def numbered(self, sequence: int) -> Captured:
+        self.sequence = sequence
+        return self
 
 
 SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
