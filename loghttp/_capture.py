@@ -45,6 +45,8 @@ LATEST: Final = 253_402_300_799.0
 class Plain(NamedTuple):
     """What is needed of a record that has nothing but a message, and texts and numbers beside it: most records."""
 
+    sequence: int
+    """First, as it tells two records apart: comparing them asks none of the program's objects."""
     site: tuple[Any, ...]
     """Process, level, and the attributes that were asked for: what all records of one call have in common."""
     extras: tuple[str, ...]
@@ -53,13 +55,15 @@ class Plain(NamedTuple):
     """Those of the extras."""
     when: float
     message: str
-    sequence: int
     size: int
     """Bytes that it is taken to occupy while it waits."""
 
     @property
     def process(self) -> Any:
         return self.site[0]
+
+    def numbered(self, sequence: int) -> Plain:
+        return self._replace(sequence=sequence)
 
     def whole(self, sources: Sequence[str]) -> Captured:
         """As a record again; `sources` are the names of what is in `site`."""
@@ -69,6 +73,7 @@ class Plain(NamedTuple):
             **dict(zip(sources, self.site, strict=True)),
             "created": self.when,
             "msg": self.message,
+            "args": (),
             **dict(zip(self.extras, self.values, strict=True)),
         }
         captured.formatter = captured.text = captured.exception = None
@@ -98,6 +103,10 @@ class Captured(logging.LogRecord):
         """`created`, or now where somebody put something else there that is no time."""
         created: Any = self.__dict__.get("created")
         return float(created) if type(created) in _TIME and 0 <= created <= LATEST else time()
+
+    def numbered(self, sequence: int) -> Captured:
+        self.sequence = sequence
+        return self
 
 
 SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -147,7 +156,7 @@ def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[
         return None
     small = size <= _SMALL and len(values) <= _FEW
     cost = PLAIN_COST if small else PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
-    return _new(Plain, (site, names, values, when, message, number(), cost))
+    return _new(Plain, (number(), site, names, values, when, message, cost))
 
 
 def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:

@@ -63,7 +63,7 @@ class HTTPHandler(logging.Handler):
         self._line.buffer.forget_files()
         self._begin()
         for record in already_put:
-            self._line.put(record)
+            self._line.put(record.numbered(self._books.next_number()))
             self._line.start()
 
     def _new_line(self) -> Line:

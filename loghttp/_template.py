@@ -52,7 +52,7 @@ class Templates:
 
     def encode(self, record: Plain, now: float) -> Event | None:
         """The event of a plain record; None if it has to be shaped as others are."""
-        site, extras, values, when, message, sequence, _ = record
+        sequence, site, extras, values, when, message, _ = record
         try:
             key = (site, extras, *map(type, values))
             form = self._forms.get(key, _UNMET)

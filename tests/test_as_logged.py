@@ -143,6 +143,13 @@ def test_an_attribute_taken_away_for_an_extra(send: Send) -> None:
     assert [{"a": 1}, {"a": 1, "b": 2}, {"a": 1}] == [extras(event) for event in send(*records)]
 
 
+def test_numbers_have_no_gap(send: Send) -> None:
+    """Records of all kinds are numbered in one row, whichever way they are captured."""
+    kinds: list[dict[str, Any]] = [{}, {"items": [1]}, {"msg": "%d", "args": ("x",)}, {"msg": "x" * 5_000}, {"n": 1}]
+    records = [make_record(**kind) for kind in kinds * 3]
+    assert list(range(1, 16)) == [event.fields["sequence"] for event in send(*records)]
+
+
 # ---- attributes
 
 

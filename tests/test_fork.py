@@ -97,6 +97,8 @@ def test_logging_from_callbacks_of_the_fork(slow_intake: LocalIntake) -> None:
     of_callbacks = [f"{moment} callback-{c}" for moment in moments for c in range(60)]
     assert (0, "") == (ended.status, ended.stderr)
     assert sorted(of_threads(ended) + of_callbacks) == sorted(messages(slow_intake))
+    in_child = [event for event in slow_intake.events if event.message.startswith("in child")]
+    assert [1] * 60 == [event.fields["sequence"] for event in in_child], "each child counts anew"
 
 
 def test_fork_while_logging_is_configured(local_intake: LocalIntake) -> None:

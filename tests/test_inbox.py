@@ -6,6 +6,7 @@ the very middle of a `put`, before or after the record is appended.
 
 from __future__ import annotations
 
+import enum
 import gc
 import itertools
 import logging
@@ -21,12 +22,12 @@ from typing import Any
 
 import pytest
 from conftest import make_record
-from test_queue import PATIENCE, delivery, finish, run
+from test_queue import NUMBERS, PATIENCE, SITE_OF, delivery, finish, run
+from test_queue import plain_record as plain
 
 import loghttp
 from loghttp._batch import Event
-from loghttp._capture import Captured, Plain, capture, capture_plain
-from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
+from loghttp._capture import PLAIN_COST, Captured, Plain, capture, capture_plain
 from loghttp._inbox import Inbox
 from loghttp._listener import Listener
 from loghttp._queue import Buffer
@@ -45,35 +46,6 @@ def hasty() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-READER = Reader(DEFAULT_ATTRIBUTES)
-sequence = itertools.count(1)
-
-
-@pytest.fixture(autouse=True)
-def from_one() -> None:
-    """Each test counts its records anew, as each handler does."""
-    global sequence  # noqa: PLW0603  stands for a handler's books
-    sequence = itertools.count(1)
-
-
-def plain(number: float) -> Plain:
-    """A plain record that was logged at second `number`, by which it is known."""
-    captured = captured_of(make_record(created=float(number)))
-    assert isinstance(captured, Plain)
-    return captured
-
-
-def captured_of(record: logging.LogRecord) -> Captured | Plain:
-    """As the handler takes it."""
-    assert READER.site_of is not None
-    captured = capture_plain(record, READER.site_of, lambda: next(sequence))
-    if captured is not None:
-        return captured
-    whole = capture(record)
-    whole.sequence = next(sequence)
-    return whole
 
 
 class Line:
@@ -146,23 +118,27 @@ def put_interrupted(buffer: Buffer, where: str, happens: Callable[[], Any], numb
     """Put a record, while something else happens: "before" it is appended, when room was found, or just "after"."""
     if where == "after":
         buffer._listener_bell = Interrupted(happens)  # type: ignore[assignment]
-    else:
-        return buffer.put(slow(plain(number), happens))
-    return buffer.put(plain(number))
-
-
-def slow(record: Plain, happens: Callable[[], Any]) -> Plain:
-    """The same record; the first look at its size, when room was found for it, takes its time."""
+        return buffer.put(plain(number))
     waiting = [happens]
 
-    class Slow(Plain):
-        @property
-        def size(self) -> int:  # type: ignore[override]
-            if waiting:
-                waiting.pop()()
-            return record.size
+    class Weighed(Plain):
+        """Its size is asked for when there is room for it, and it is about to be appended."""
 
-    return tuple.__new__(Slow, record)
+        @property
+        def size(self) -> int:  # type: ignore[override]  # read-only, as a NamedTuple's is
+            while waiting:
+                waiting.pop()()
+            return PLAIN_COST
+
+    return buffer.put(Weighed(*plain(number)))
+
+
+def taken(record: logging.LogRecord) -> Captured | Plain:
+    """As the handler takes it."""
+    if (captured := capture_plain(record, SITE_OF, NUMBERS.__next__)) is None:
+        captured = capture(record)
+        captured.sequence = 1
+    return captured
 
 
 def drain(buffer: Buffer, times: int = 100) -> list[float]:
@@ -195,7 +171,7 @@ def test_eight_threads_that_log_and_flush(hasty: None, overflow: str, room: dict
     def produce(thread: int) -> None:
         mine: list[int] = []
         for number in range(each):
-            record = plain(thread * 1_000 + number)
+            record = plain(thread * 1_000 + number, line.books.next_number)
             if not line.buffer.put(record):
                 wrong.append(f"{thread} was told that the buffer is closed")
             mine.append(record.sequence)
@@ -213,7 +189,7 @@ def test_eight_threads_that_log_and_flush(hasty: None, overflow: str, room: dict
     assert [] == wrong
     assert list(range(1, PRODUCERS * each + 1)) == sorted(numbers)
     dropped = line.audit(PRODUCERS * each)
-    if not room:
+    if overflow == "block" or not room:
         assert 0 == dropped
     if "buffer_events" in room:
         assert line.most + PRODUCERS >= line.most_held
@@ -296,7 +272,7 @@ def test_a_signal_handler_that_logs_in_the_middle_of_a_put(where: str) -> None:
         signal.signal(signal.SIGUSR1, previous)
     records = buffer.take_records() or []
     assert [[1, 2], [2, 1]][where == "after"] == [record.when for record in records]
-    assert [1, 2] == sorted(record.sequence for record in records)
+    assert 2 == len({record.sequence for record in records})
     assert (2, 2) == (books.stats().accepted, books.stats().pending)
 
 
@@ -427,6 +403,25 @@ def test_a_record_is_taken_back_while_others_come_in(hasty: None) -> None:
         finish(threads)
 
 
+class Sullen:
+    """Can neither be a key nor be compared: it raises what nobody expects there."""
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no")
+
+    def __eq__(self, _: object) -> bool:
+        raise RuntimeError("no")
+
+
+def test_an_odd_record_is_taken_back() -> None:
+    """It is found among others by itself: the program's objects in it are not asked whether they are equal."""
+    inbox = Inbox()
+    records = [taken(make_record(threadName=Sullen())) for _ in range(3)]
+    inbox.records.extend(records)
+    assert inbox.recall(records[1])
+    assert [records[0].sequence, records[2].sequence] == [record.sequence for record in inbox.records]
+
+
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_others_that_fill_the_buffer_in_the_middle_of_a_put(where: str) -> None:
     """The bound is passed by the one record that was on its way, and by no more."""
@@ -438,31 +433,44 @@ def test_others_that_fill_the_buffer_in_the_middle_of_a_put(where: str) -> None:
     assert 11 == books.stats().accepted
 
 
-def test_who_waits_for_room_is_not_overtaken() -> None:
+@pytest.mark.parametrize("full", [False, True], ids=["room at once", "after a wait"])
+def test_who_waits_for_room_is_not_overtaken(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With "block", a record for which there is room at last is taken, though a plain one comes in at that moment."""
     buffer, books = alone(buffer_events=1, overflow="block")
-    has_room = buffer._has_room
+    if full:
+        buffer.put(plain(0))
+    looks: list[bool] = []
 
-    def overtaken(size: int) -> bool:
-        answer = has_room(size)
-        buffer._has_room = has_room  # type: ignore[method-assign]
-        assert buffer.put(plain(1))
-        return answer
+    def look(size: int) -> bool:
+        if full and len(looks) == 1:  # while the record waits, the listener takes the first and makes nothing of it
+            for record in buffer.take_records() or []:
+                buffer.lose(record)
+        looks.append(Buffer._has_room(buffer, size))
+        if looks[-1] and len(overtaking) == 0:
+            overtaking.append(buffer.put(plain(1)))
+        return looks[-1]
 
-    buffer._has_room = overtaken  # type: ignore[method-assign]
-    assert buffer.put(captured_of(make_record(created=2.0, stack_info="not plain")))
-    assert (2, 2, {}) == (books.stats().accepted, books.stats().pending, books.stats().dropped)
+    overtaking: list[bool] = []
+    monkeypatch.setattr(buffer, "_has_room", look)
+    assert buffer.put(capture(make_record(created=2.0)))
+    assert ([False, True] if full else [True], [True]) == (looks, overtaking)
+    assert (2, {"encoding": 1} if full else {}) == (books.stats().pending, books.stats().dropped)
+    buffer.close()
+    assert [1.0, 2.0] == drain(buffer)
 
 
 # ---- what a fork leaves
 
 
 def test_a_fork_finds_what_the_child_has_put() -> None:
-    """What this process has put is told apart from what the parent's has; a record may lack the number."""
-    buffer, _ = alone()
-    buffer.put(plain(1))
-    buffer.put(captured_of(make_record(created=2.0, process=os.getpid() + 1)))
-    assert [1.0] == [record.when for record in buffer.put_in_process(os.getpid())]
+    """What this process has put is told apart from what the parent's has, whatever kind of record it is."""
+    buffer, books = alone()
+    of_parent = [make_record(created=float(number), process=os.getpid() + 1) for number in (1, 2)]
+    buffer.put(capture_plain(of_parent[0], SITE_OF, books.next_number))
+    buffer.put(capture(of_parent[1]))
+    buffer.put(plain(3))
+    buffer.put(capture(make_record(created=4.0)))
+    assert [3.0, 4.0] == [record.when for record in buffer.put_in_process(os.getpid())]
 
 
 def test_a_fork_beside_a_record_that_lacks_its_process() -> None:
@@ -470,19 +478,13 @@ def test_a_fork_beside_a_record_that_lacks_its_process() -> None:
     buffer, _ = alone()
     odd = make_record(created=1.0)
     del odd.process
-    buffer.put(captured_of(odd))
+    assert capture_plain(odd, SITE_OF, int) is None
+    buffer.put(capture(odd))
     buffer.put(plain(2))
     assert [2.0] == [record.when for record in buffer.put_in_process(os.getpid())]
 
 
 # ---- what comes out of it
-
-
-class Sullen:
-    """Cannot be a key: it raises what nobody expects there."""
-
-    def __hash__(self) -> int:
-        raise RuntimeError("no")
 
 
 class Proud(int):
@@ -492,23 +494,50 @@ class Proud(int):
         raise RuntimeError("no")
 
 
-@pytest.mark.parametrize("odd", [{"threadName": Sullen()}, {"levelno": Proud(20)}], ids=["key", "level"])
-def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
-    """A record that cannot be looked up, or compared, costs at most itself."""
+class Level(enum.IntEnum):
+    """As programs write their levels."""
+
+    DETAIL = 15
+    FAILURE = 45
+
+
+@pytest.mark.parametrize(
+    ("level", "urgent"),
+    [(Level.FAILURE, True), (Level.DETAIL, False), (logging.ERROR, True), ("ERROR", False), (Proud(50), False)],
+    ids=["IntEnum above", "IntEnum below", "int", "text", "raises"],
+)
+@pytest.mark.parametrize("extras", [{}, {"items": [1]}], ids=["plain", "not plain"])
+def test_a_level_of_any_integer_class_is_urgent(level: Any, urgent: bool, extras: dict[str, Any]) -> None:
+    """A record at the handler's `flush_level` or above does not wait, though its level is an IntEnum."""
     buffer, books = alone()
-    for number in range(9):
-        record = make_record(created=float(number), **(odd if number == 4 else {}))
-        buffer.put(captured_of(record))
-    buffer.close()
+    listener = listener_of(buffer, books)
+    buffer.put(taken(make_record(levelno=level, **extras)))
+    listener._put(buffer.take_records() or [])
+    assert urgent is buffer._outbox.urgent
+
+
+def listener_of(buffer: Buffer, books: Books) -> Listener:
+    """A listener that does not run yet."""
     handler = loghttp.HumioHECHandler("https://localhost", "secret")
-    Listener(
+    return Listener(
         buffer,
         handler._reader,
         handler._intake,
         selflog=SelfLog("test", books),
         flush_level=logging.ERROR,
         handle_error=lambda _: None,
-    ).run()
+    )
+
+
+@pytest.mark.parametrize("odd", [{"threadName": Sullen()}, {"levelno": Proud(20)}], ids=["key", "level"])
+def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
+    """A record that cannot be looked up, or compared, costs at most itself."""
+    buffer, books = alone()
+    for number in range(9):
+        record = make_record(created=float(number), **(odd if number == 4 else {}))
+        buffer.put(taken(record))
+    buffer.close()
+    listener_of(buffer, books).run()
     for events in iter(buffer.take_events, None):
         buffer.delivered(events)
     stats = books.stats()
@@ -532,7 +561,7 @@ def test_a_record_weighs_what_it_is_taken_to_weigh(attributes: Callable[[int], d
     """Memory stays within one and a half times the bound, so no kind of record may weigh more than that."""
 
     def made(number: int) -> Captured | Plain:
-        return captured_of(make_record(**attributes(number)))
+        return taken(make_record(**attributes(number)))
 
     made(0)
     gc.collect()

@@ -6,6 +6,7 @@ bell, the clock jumps to the end of that wait.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 
 from loghttp._batch import EVENT_COST, Event
 from loghttp._capture import Captured, Plain, capture, capture_plain
-from loghttp._entry import Reader
+from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
 from loghttp._listener import Listener
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
@@ -23,6 +24,8 @@ from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog
 from loghttp._stats import Books
 
+SITE_OF: Any = Reader(DEFAULT_ATTRIBUTES).site_of
+NUMBERS = itertools.count(1)
 PATIENCE = 10.0  # seconds that a test waits for something that takes milliseconds
 
 # ---- helpers
@@ -59,7 +62,7 @@ class Bell:
         self.clock.now += timeout
 
 
-def records_of(buffer: Buffer) -> list[Captured] | None:
+def records_of(buffer: Buffer) -> list[Captured | Plain] | None:
     """As the listener takes them, all that are there; None when the buffer is closed and drained."""
     if (records := buffer.take_records()) is None:
         return None
@@ -134,14 +137,12 @@ def record(number: int, size: int = 1_000, **attributes: Any) -> Captured:
     return captured
 
 
-def plain_record(number: int) -> Plain:
-    """As most records are: one that is put without a lock."""
-    record = logging.makeLogRecord({"msg": "order placed", "created": float(number), "lineno": 1})
-    site_of = Reader(("level",)).site_of
-    assert site_of is not None
-    captured = capture_plain(record, site_of, lambda: number)
-    assert captured is not None
-    return captured
+def plain_record(number: float, next_number: Callable[[], int] = NUMBERS.__next__) -> Plain:
+    """As most records are: one that is put without a lock; logged at second `number`, by which it is known."""
+    record = logging.makeLogRecord({"msg": "order placed", "created": float(number)})
+    plain = capture_plain(record, SITE_OF, next_number)
+    assert plain is not None
+    return plain
 
 
 def run(*targets: Callable[[], Any]) -> list[threading.Thread]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import loghttp
 from loghttp import _encoding, _entry, _template
-from loghttp._capture import LATEST, Captured, Plain, capture, capture_plain
+from loghttp._capture import LATEST, Plain, capture, capture_plain
 from loghttp._entry import Entry, Reader
 from loghttp._options import Limits
 from loghttp._template import Templates
@@ -77,27 +77,23 @@ class Site:
 
     def form(self, **attributes: Any) -> bytes | None:
         """What a form makes of the next record: what it should be, or None."""
-        event = self.encode(record := make_record(**attributes))
+        self.number += 1
+        record = make_record(**attributes)
+        whole = capture(record)  # knows nothing of plain records
+        whole.sequence = self.number
+        expected = self.intake.shape(self.reader.read(whole))
+        if (plain := self.plain(record)) is None:
+            return None
+        assert expected == self.intake.shape(self.reader.read(plain))
+        event = self.templates.encode(plain, NOW)
         if event is None:
             return None
-        whole = self.captured(record)
-        assert self.intake.shape(self.reader.read(whole)) == event.body
+        assert expected == event.body
         assert (whole.when, NOW) == (event.created, event.born)
         return event.body
 
-    def encode(self, record: logging.LogRecord) -> Any:
-        self.number += 1
-        captured = self.captured(record)
-        return self.templates.encode(captured, NOW) if isinstance(captured, Plain) else None  # as the listener does
-
-    def captured(self, record: logging.LogRecord) -> Captured | Plain:
-        if self.reader.site_of is not None:
-            captured = capture_plain(record, self.reader.site_of, lambda: self.number)
-            if captured is not None:
-                return captured
-        whole = capture(record)
-        whole.sequence = self.number
-        return whole
+    def plain(self, record: logging.LogRecord) -> Plain | None:
+        return self.reader.site_of and capture_plain(record, self.reader.site_of, lambda: self.number)
 
 
 def by_default(intake: Any = None) -> Site:
@@ -218,7 +214,8 @@ def test_what_json_cannot_carry_is_left_to_the_long_way(encoder: None, odd: dict
 def test_attributes_that_vary_give_no_form(name: str) -> None:
     """Who asks for an attribute that is another in each record gets each record shaped by itself."""
     site = Site(Reader(("level", name)), PARTS["hec"][1])
-    assert [None] * 3 == [site.form(msg=f"order {number}") for number in range(3)]
+    assert site.reader.site_of is None
+    assert [None, None, None] == [site.form(msg=f"order {number}") for number in range(3)]
 
 
 def test_a_static_field_that_equals_a_stand_in_is_not_replaced() -> None:
@@ -235,10 +232,10 @@ def test_a_static_field_that_equals_a_stand_in_is_not_replaced() -> None:
 def test_a_deleted_attribute_gives_no_form() -> None:
     """A record that lacks what the form's key is made of is left to others."""
     site = by_default()
-    for _ in range(3):
+    for name in vars(make_record()):
         record = make_record()
-        del record.threadName
-        assert site.encode(record) is None
+        delattr(record, name)
+        assert site.plain(record) is None
 
 
 def test_a_large_event_has_no_form() -> None:
@@ -332,6 +329,38 @@ def test_the_number_of_forms_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         assert 10 >= max(len(site.templates._met), len(site.templates._forms))
     assert site.form(lineno=1_000) is None
     assert site.form(lineno=1_000) is not None
+
+
+def test_a_site_without_a_form_is_drawn_once() -> None:
+    """Where no form can be drawn, drawing is not tried for each record: only at the second is the intake asked."""
+
+    class Counting(Foreign):
+        shaped = 0
+
+        def shape(self, entry: Entry) -> bytes:
+            self.shaped += 1
+            return super().shape(entry)
+
+    intake = Counting(FOREIGN["lengths"])
+    site = by_default(intake)
+    asked = []
+    for number in range(6):
+        plain = site.plain(make_record(msg=f"order {number}"))
+        assert plain is not None
+        intake.shaped = 0
+        assert site.templates.encode(plain, NOW) is None
+        asked.append(intake.shaped > 0)
+    assert [False, True, False, False, False, False] == asked
+
+
+def test_a_form_outlives_the_sites_that_were_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When too many sites have been met, those that have a form keep it."""
+    monkeypatch.setattr(_template, "_MOST", 10)
+    site = by_default()
+    assert [True, False] == [site.form(lineno=1) is None for _ in range(2)]
+    for lineno in range(100, 130):
+        site.form(lineno=lineno)
+        assert site.form(lineno=1) is not None
 
 
 # ---- intakes that are not ours

@@ -12,6 +12,7 @@ import warnings
 
 warnings.simplefilter("ignore")  # eventlet says that it is deprecated
 if sys.argv[1] == "gevent":
+    import gevent
     from gevent import monkey, sleep, spawn
 
     monkey.patch_all()
@@ -57,4 +58,12 @@ sleep(0)
 before = turns
 flushed = handler.flush(timeout=10)
 print(json.dumps({"flushed": flushed, "others ran on": turns > before, "pending": handler.stats().pending}))
+if sys.argv[1] == "gevent":  # what runs in the hub cannot switch to other green threads
+
+    def log_in_hub() -> None:
+        for n in range(200):
+            log.info("hub %d", n)
+
+    gevent.get_hub().loop.run_callback(log_in_hub)
+    sleep(0.01)
 log.info("at the end")
