@@ -24,8 +24,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +46,11 @@ CREATE TABLE destination (url TEXT NOT NULL);
 
 
 def _insertion(rows: int) -> str:
-    """One statement for many rows, in a third of the time. Values: `born`, the first id, each `created` and `body`."""
-    values = [f"(?2 + {row}, ?{2 * row + 3}, ?1, ?{2 * row + 4})" for row in range(rows)]
-    return f"INSERT INTO events (id, created, born, body) VALUES {', '.join(values)}"  # noqa: S608  numbers only
+    """One statement for many rows, in a third of the time."""
+    return f"INSERT INTO events (id, created, born, body) VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608  numbers only
 
 
 _INSERTIONS: Final = tuple((rows, _insertion(rows)) for rows in (64, 8, 1))
-_STORED: Final = attrgetter("created", "body")
 _TIDY_FROM: Final = 512 * 1024
 """Bytes of an empty database and its log that are worth giving back to the file system, which waits for the disk."""
 
@@ -138,8 +134,9 @@ class SpoolFile:
             with self._transaction():
                 for rows, statement in _INSERTIONS:
                     while count - at >= rows:
-                        stored = chain.from_iterable(map(_STORED, events[at : at + rows]))
-                        self._db.execute(statement, [now, first + at, *stored])
+                        some = enumerate(events[at : at + rows], first + at)
+                        values = [value for row, event in some for value in (row, event.created, now, event.body)]
+                        self._db.execute(statement, values)
                         at += rows
             # From here on nothing may raise: what is on disk must not be kept elsewhere as well.
             if not self.count:
