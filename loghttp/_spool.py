@@ -1,8 +1,8 @@
 """The spool files of one destination: our own, those adopted from dead processes, and the folder they are in.
 
 Rule: nothing is raised. What fails is told on the `loghttp` logger, once a minute at most, and passed over; a
-damaged file is moved aside, never deleted. `own` is set by the listener's thread and read by the courier's,
-`others` the other way round; both are replaced as a whole.
+damaged file is moved aside, never deleted. The listener's thread makes and retires files, the courier's adopts
+them and lets them go: both change `own` and `others` under a lock, as a whole, so that to read them takes none.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -39,6 +40,7 @@ class Spool:
         self._books = books
         self._selflog = selflog
         self._told_of_strangers = False
+        self._changing = threading.Lock()
         self.own: SpoolFile | None = None
         """Where new events go."""
         self.others: list[SpoolFile] = []
@@ -72,9 +74,10 @@ class Spool:
 
     def retire_own(self) -> None:
         """It took nothing more; what is in it can still be read."""
-        mine, self.own = self.own, None
-        if mine is not None:
-            self.others = [*self.others, mine]
+        with self._changing:
+            mine, self.own = self.own, None
+            if mine is not None:
+                self.others = [*self.others, mine]
 
     def adopt(self) -> None:
         """Take over files whose owners are dead, those first that were written to least lately.
@@ -87,24 +90,27 @@ class Spool:
                 if len(self.others) >= _OPEN_MOST:
                     break
                 if (file := self._adopt(path)) is not None:
-                    self.others = sorted([*self.others, file], key=attrgetter("oldest"))
+                    with self._changing:
+                        self.others = sorted([*self.others, file], key=attrgetter("oldest"))
                     self._enter(file)
             self._forget_settled()
             self._tell_of_strangers()
 
     def let_go_of_empty(self) -> bool:
         """Close adopted files that are delivered; whether there was one."""
-        empty = [file for file in self.others if not file.count]
-        self.others = [file for file in self.others if file not in empty]
+        with self._changing:
+            empty = [file for file in self.others if not file.count]
+            self.others = [file for file in self.others if file.count]
         for file in empty:
             self._close(file)
         return bool(empty)
 
     def discard(self, file: SpoolFile, error: Exception) -> int:
         """Move a damaged file aside; return how many events were in it."""
-        self.others = [other for other in self.others if other is not file]
-        if file is self.own:
-            self.own = None
+        with self._changing:
+            self.others = [other for other in self.others if other is not file]
+            if file is self.own:
+                self.own = None
         try:
             self._selflog.damaged(str(error), str(file.path), file.set_aside().name)
         except _DISK_ERRORS as failure:

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -21,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +32,9 @@ from spools import disk_bytes, drain, names, rows, running, spools
 
 import loghttp
 from loghttp import _spool_file, _spooling
+from loghttp._selflog import SelfLog
+from loghttp._spool import Spool
+from loghttp._stats import Books
 from loghttp.testing import LocalIntake
 from loghttp.testing._received import ReceivedRequest
 
@@ -1087,6 +1092,39 @@ def test_no_failure_of_the_file_system_ends_a_thread(
         handler.close()
     assert sorted(messages) == sorted(received(intake))
     assert [] == threads
+
+
+def test_no_file_is_forgotten_between_the_threads(folder: Path) -> None:
+    """The listener retires a file that failed in the very moment in which the courier lets go of a delivered one."""
+    spool = Spool(str(folder), "http://localhost", [], fsync=False, books=Books(), selflog=SelfLog("test", Books()))
+    ended = threading.Event()
+
+    def let_go() -> None:
+        while not ended.is_set():
+            spool.let_go_of_empty()
+
+    courier = threading.Thread(target=let_go)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    courier.start()
+    retired: list[Any] = [SimpleNamespace(count=1) for _ in range(300)]
+    try:
+        for file in retired:
+            spool.own = file
+            time.sleep(0)  # the courier's turn, until it is interrupted
+            spool.retire_own()
+    finally:
+        ended.set()
+        courier.join()
+        sys.setswitchinterval(before)
+    assert retired == spool.others
+
+
+def test_statements_are_such_as_every_python_takes() -> None:
+    """`?1` with a sequence of values is deprecated since Python 3.12, and refused by 3.14."""
+    source = Path(_spool_file.__file__).read_text("utf-8")
+    assert "VALUES (?" in source
+    assert [] == re.findall(r"\?\d", source)
 
 
 def test_a_spooling_handler_says_nothing_of_itself(intake: LocalIntake, durable: Make) -> None:
