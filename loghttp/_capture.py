@@ -193,7 +193,8 @@ def _freeze_message(record: logging.LogRecord, attributes: dict[str, Any]) -> in
     if issubclass(type(message), dict):  # not isinstance, which asks the object
         attributes["msg"], size = freeze(message)
         return size
-    if type(message) is str and type(record) is logging.LogRecord:
+    own_way = attributes.pop("getMessage", None)  # a filter's, for this one record
+    if type(message) is str and type(record) is logging.LogRecord and own_way is None:
         if not args:
             return len(message)
         if type(args) is tuple and ATOMS.issuperset(map(type, args)):
@@ -213,7 +214,6 @@ has all standard attributes and all these extras, and no attribute more, has no 
 _LINES_MOST: Final = 10_000
 _NAMES_MOST: Final = 300  # characters
 _NOT_SEEN: Final[tuple[int, tuple[str, ...], _ValuesOf]] = (-1, (), lambda _: ())
-_some_lack_attributes: list[bool] = []  # not empty: yes
 
 
 def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _ValuesOf]:

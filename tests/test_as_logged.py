@@ -295,6 +295,15 @@ def test_a_record_factory_that_was_there_before() -> None:
     assert (0, "app\n", "") == (ended.returncode, ended.stdout, ended.stderr)
 
 
+def test_a_filter_that_gives_a_record_a_message_of_its_own(send: Send) -> None:
+    """A program may replace `getMessage` on one record, to hide a password: what it says is sent, and no more."""
+    secret = make_record(msg="password %s", args=("hunter2",))
+    secret.getMessage = lambda: "password ***"  # type: ignore[method-assign]
+    events = send(make_record(msg="password %s", args=("none",)), secret)
+    assert ["password none", "password ***"] == [event.message for event in events]
+    assert [{}, {}] == [extras(event) for event in events]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="taskName came with Python 3.12")
 def test_a_task_s_name_is_sent_on_request(send: Send) -> None:
     """taskName is a standard attribute and no extra; a record from an older Python lacks it."""
