@@ -30,8 +30,7 @@ class Event(NamedTuple):
     @property
     def cost(self) -> int:
         """Bytes it is taken to occupy in memory."""
-        size = len(self.body)
-        return EVENT_COST + size if size < _LARGE else EVENT_COST + size * 2
+        return cost((self,))
 
 
 def cost(events: Sequence[Event]) -> int:

@@ -138,9 +138,8 @@ class Books:
         self.lock = threading.RLock()
         self.accepted = 0  # without those that wait in `inboxes`
         self.inboxes: list[Sized] = []
-        self.next_number = itertools.count(
-            1
-        ).__next__  # of records alone: what is adopted from a spool is accepted, too
+        # Of records alone: what is adopted from a spool is accepted, too.
+        self.next_number = itertools.count(1).__next__
         self.delivered = 0
         self.dropped: dict[DropReason, int] = {}
         self.requests = 0
