@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from loghttp.testing import LocalIntake
 # Where no byte code is kept, each of some hundred processes compiles loghttp anew, and each worker all tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Whoever runs the tests in the background may have us ignore Ctrl-C, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 Factory = Callable[..., Any]

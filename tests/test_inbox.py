@@ -226,6 +226,15 @@ def test_the_listener_is_always_woken(hasty: None) -> None:
     assert [] == late
 
 
+def test_a_put_while_the_books_are_held() -> None:
+    """Another thread is in the middle of the books: a call of `logger.info` does not wait for it."""
+    buffer, books = alone()
+    with books.lock:
+        threads = run(lambda: buffer.put(plain(1)))
+        finish(threads)
+    assert 1 == books.stats().accepted
+
+
 @pytest.mark.parametrize("end", ["close", "abandon"])
 def test_closing_while_eight_threads_log(hasty: None, end: str) -> None:
     """What `put` took is delivered or counted as dropped; what it did not take is in no book, and not sent."""

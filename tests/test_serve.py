@@ -158,7 +158,7 @@ def test_the_command_takes_what_a_program_logs_and_ends_cleanly_at_sigterm() -> 
         logger.warning("disk %s is almost full", "sda1")
         assert handler.flush(DEADLINE)
         handler.close()
-        [event] = ask(page[1], "/api/poll?event=0&change=99").json["events"]
+        [event] = ask(page[1], "/api/poll?event=0&change=0").json["events"]
 
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(DEADLINE)
