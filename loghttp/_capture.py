@@ -193,8 +193,9 @@ def _freeze_message(record: logging.LogRecord, attributes: dict[str, Any]) -> in
     if issubclass(type(message), dict):  # not isinstance, which asks the object
         attributes["msg"], size = freeze(message)
         return size
-    own_way = attributes.pop("getMessage", None)  # a filter's, for this one record
-    if type(message) is str and type(record) is logging.LogRecord and own_way is None:
+    if has_own_way := callable(attributes.get("getMessage")):  # a filter's, for this one record
+        del attributes["getMessage"]
+    if type(message) is str and type(record) is logging.LogRecord and not has_own_way:
         if not args:
             return len(message)
         if type(args) is tuple and ATOMS.issuperset(map(type, args)):

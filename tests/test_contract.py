@@ -134,7 +134,7 @@ def test_books_balance_at_any_moment(intake: LocalIntake, logger: logging.Logger
     wrong: list[loghttp.Stats] = []
 
     def audit() -> None:
-        while not done.is_set():
+        while not done.wait(0.0001):
             stats = handler.stats()
             if stats.accepted != stats.delivered + stats.pending + sum(stats.dropped.values()) or stats.pending < 0:
                 wrong.append(stats)

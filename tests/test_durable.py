@@ -1107,7 +1107,7 @@ def test_no_file_is_forgotten_between_the_threads(folder: Path) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     courier.start()
-    retired: list[Any] = [SimpleNamespace(count=1) for _ in range(300)]
+    retired: list[Any] = [SimpleNamespace(count=1) for _ in range(100)]
     try:
         for file in retired:
             spool.own = file

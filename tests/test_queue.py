@@ -730,7 +730,7 @@ def test_a_del_that_logs_in_the_middle_does_not_deadlock(stage: str) -> None:
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "block"])
 def test_the_books_balance_at_every_instant(overflow: str) -> None:
     """Eight producers, a listener and a courier; an auditor asks all the time and never finds the sum wrong."""
-    producers, each = 8, 1_500
+    producers, each = 8, 600
     books = Books()
     buffer = Buffer(books, delivery(buffer_events=200, overflow=overflow, batch_events=50, flush_interval=0.001))
     wrong: list[str] = []
