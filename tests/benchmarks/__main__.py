@@ -32,9 +32,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="NAME",
     help="Scenarios to run ('hec-*-durable'); a wrong one lists all.",
 )
-@click.option("--rounds", "count", type=int, help="How often each scenario is measured (default 5; --quick: 3).")
+@click.option(
+    "--rounds", "count", type=click.IntRange(1), help="How often each scenario is measured (default 5; --quick: 3)."
+)
 @click.option("--events", type=int, help="Most records of one flood.")
-@click.option("--json", "output", type=_FILE, help="Write what was measured to this file.")
+@click.option("--json", "output", type=_FILE, help="Write what was measured to this file, after each round.")
 @click.option("--from", "source", type=_FILE, help="Show such a file instead of measuring.")
 @click.option("--plot", type=_FILE, default="build/benchmark.png", show_default=True, help="Where the picture goes.")
 @click.option("--markdown", type=_FILE, help="Write the tables to this file.")
@@ -61,12 +63,12 @@ def main(
         with console.status("import times") as status:
             imports = {} if only else runs.import_times(3 if quick else 9)
             try:
-                report = runs.measure(chosen, count or (3 if quick else 5), status.update)
+                for report in runs.measure(chosen, count or (3 if quick else 5), status.update):
+                    report.imports = imports
+                    if output:
+                        output.write_text(json.dumps(asdict(report), indent=1))
             except runs.MeasurementError as error:
                 raise click.ClickException(str(error)) from error
-        report.imports = imports
-    if output:
-        output.write_text(json.dumps(asdict(report), indent=1))
     sheets = list(tables.sheets(report))
     for sheet in sheets:
         console.print(sheet.rich())

@@ -11,7 +11,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -44,8 +44,11 @@ class Report:
         return {name: _medians(results) for name, results in self.rounds.items() if results}
 
 
-def measure(scenarios: Sequence[Scenario], count: int, tell: Callable[[str], None]) -> Report:
-    """Each scenario once a round, in turn, so that the machine's drift meets all of them alike."""
+def measure(scenarios: Sequence[Scenario], count: int, tell: Callable[[str], None]) -> Iterator[Report]:
+    """Each scenario once a round, in turn, so that the machine's drift meets all of them alike.
+
+    Yields the report after each round: who has waited for an hour does not lose it to the last minute.
+    """
     versions = {package: version(package) for package in ("loghttp", "orjson", "isal")}
     report = Report(platform.python_version(), versions, {scenario.name: [] for scenario in scenarios})
     for number in range(count):
@@ -55,7 +58,7 @@ def measure(scenarios: Sequence[Scenario], count: int, tell: Callable[[str], Non
                 _measure_peer(scenario, report)
             else:
                 report.rounds[scenario.name].append(run(scenario))
-    return report
+        yield report
 
 
 def _measure_peer(scenario: Scenario, report: Report) -> None:
