@@ -39,9 +39,14 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def _is_command(arguments: tuple[str, ...]) -> bool:
+    """Whether it is `loghttp` itself, and not a program that looks how it is imported."""
+    return ("-m", "loghttp") == arguments[:2]
+
+
 def run_in_pipe(*arguments: str, said: str = "", **variables: str) -> Ended:
     """Run Python with its output in pipes."""
-    process = Interpreter(arguments, environment(**variables))
+    process = Interpreter(arguments, environment(**variables), warm=_is_command(arguments))
     out, err = process.communicate(said, DEADLINE)
     return Ended(process.wait(), out, err)
 
@@ -50,7 +55,12 @@ def run_in_terminal(*arguments: str, columns: int = 80, errors: bool = False, **
     """Run Python with its output in a pseudo-terminal of so many columns, and its errors too or in a pipe."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    process = Interpreter(arguments, environment(**variables), theirs, theirs, theirs if errors else None)
+    process = Interpreter(
+        arguments,
+        environment(**variables),
+        *(theirs, theirs, theirs if errors else None),
+        warm=_is_command(arguments),
+    )
     os.close(theirs)
     out = b""
     with contextlib.suppress(OSError):  # EIO: how Linux says that the other side is closed
