@@ -9,10 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from servers import Nginx, Voice, clean_environment, listening
+from terminals import KEY, TOKEN
 
 import loghttp
 from loghttp.testing import LocalIntake
@@ -53,6 +56,27 @@ def nginx() -> Iterator[Nginx]:
     """An nginx that is started by its first `serve`."""
     with Nginx() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """The company's own CA, which no machine knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    """The path of that CA's certificate."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user of the commands has both credentials in the environment."""
+    monkeypatch.setenv("HUMIO_INGEST_TOKEN", TOKEN)
+    monkeypatch.setenv("SEKOIA_INTAKE_KEY", KEY)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def _control(warm: bool) -> socket.socket:
     # The package that the tests import, be it the source or an installed wheel.
     env = os.environ | {"PYTHONPATH": str(Path(loghttp.__file__).parents[1])}
     process: Interpreter | subprocess.Popen[bytes]
-    with theirs, open(os.devnull, "r+b") as nothing:
+    with theirs, Path(os.devnull).open("r+b") as nothing:
         if warm:
             process = Interpreter([str(PROGRAM), "0", "loghttp.cli"], env, theirs.fileno(), nothing.fileno(), 2)
         else:

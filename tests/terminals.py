@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import struct
 import termios
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from interpreters import Interpreter
 import loghttp
 
 DEADLINE = 30.0  # seconds that any command here may take, on a loaded machine
+TOKEN, KEY = "t0ken-0f-hum1o", "k3y-0f-sek01a"  # of the user who runs the commands
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _UNUSUAL = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
 
 

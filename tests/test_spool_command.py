@@ -19,15 +19,13 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from interpreters import Interpreter
-from terminals import DEADLINE, Ended, environment, run_in_pipe, run_in_terminal
+from terminals import DEADLINE, ESCAPE, KEY, TOKEN, Ended, environment, run_in_pipe, run_in_terminal
 
 from loghttp.testing import LocalIntake
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-TOKEN, KEY = "t0ken-of-humio", "k3y-of-sekoia"
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
 
 MAKER = """

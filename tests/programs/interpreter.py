@@ -5,8 +5,9 @@ argument says so, nor any thread started, and a fork goes on as an interpreter t
 line: it is `__main__`, runs to the interpreter's own end, and finds its environment, its standard streams and its
 signals as usual.
 
-Its arguments are a descriptor and more modules to import. Told on the descriptor, by one message each: `[arguments, environment, folder]` as JSON, and four
-descriptors, for stdin, stdout, stderr and the report; there the fork says its pid, and we how it ended.
+Its arguments are a descriptor and more modules to import. Told on the descriptor, by one message each:
+`[arguments, environment, folder]` as JSON, and four descriptors, for stdin, stdout, stderr and the report; there the
+fork says its pid, and we how it ended.
 """
 
 from __future__ import annotations
