@@ -41,6 +41,7 @@ class Interpreter:
         stdout: int | None = None,
         stderr: int | None = None,
         *,
+        cwd: Path | None = None,
         warm: bool = False,
     ) -> None:
         self.args = ["python", *arguments]
@@ -51,7 +52,7 @@ class Interpreter:
             ours.append(writes if number == 0 else reads)
             theirs.append(given if given is not None else reads if number == 0 else writes)
         report, told = os.pipe()
-        _fork([list(arguments), env, str(Path.cwd())], [*theirs, told], warm)
+        _fork([list(arguments), env, str(cwd or Path.cwd())], [*theirs, told], warm)
         for descriptor in {*theirs, told} - {stdin, stdout, stderr}:
             os.close(descriptor)
         self._report = os.fdopen(report, "rb", buffering=0)
