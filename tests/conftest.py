@@ -30,6 +30,32 @@ Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 Factory = Callable[..., Any]
 
 
+SHARING = {"test_serve_page.py"}  # whose tests go to one worker, for they share what is dear: a browser
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A test goes to the next worker that is free, but for those of the files above, which begin first.
+
+    xdist's own marks for this have no effect with pytest 9.2, whose tests keep the names that they were given.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, _ = nodeid.partition("::")
+            return file if Path(file).name in SHARING else nodeid
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """Forget what is done, all of which would be counted again after each test."""
+            done = [scope for scope, tests in self.assigned_work[node].items() if all(tests.values())]
+            for scope in done:
+                del self.assigned_work[node][scope]
+            super()._assign_work_unit(node)
+
+    return Sharing(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer's shell holds does not decide about a test."""
