@@ -24,6 +24,7 @@ from pathlib import Path
 
 import loghttp
 
+WARM = ("loghttp.cli", "rich.console", "rich.live", "rich.progress", "rich.table")
 PROGRAM = Path(__file__).parent / "programs" / "interpreter.py"
 
 
@@ -137,7 +138,7 @@ def _control(warm: bool) -> socket.socket:
     process: Interpreter | subprocess.Popen[bytes]
     with theirs, Path(os.devnull).open("r+b") as nothing:
         if warm:
-            process = Interpreter([str(PROGRAM), "0", "loghttp.cli"], env, theirs.fileno(), nothing.fileno(), 2)
+            process = Interpreter([str(PROGRAM), "0", *WARM], env, theirs.fileno(), nothing.fileno(), 2)
         else:
             process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), str(theirs.fileno())],

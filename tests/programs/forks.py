@@ -276,7 +276,8 @@ def processes(method: str) -> None:
 
 def executor(method: str) -> None:
     attach()
-    with threads_that_log(method == "fork"), ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as workers:
+    context = multiprocessing.get_context(method)
+    with threads_that_log(method == "fork"), ProcessPoolExecutor(2, mp_context=context) as workers:
         list(workers.map(process_work, [f"child-{c}" for c in range(10)]))
 
 

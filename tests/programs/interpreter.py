@@ -33,7 +33,7 @@ Program = tuple[CodeType, dict[str, Any]]
 
 NEEDED = (
     *("concurrent.futures", "gzip", "http.client", "logging.config", "queue", "sqlite3", "urllib.parse", "uuid"),
-    *("requests", "pythonjsonlogger.json", "click", "rich.console", "rich.live", "rich.progress", "rich.table"),
+    *("requests", "pythonjsonlogger.json"),
 )
 
 
