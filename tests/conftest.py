@@ -31,6 +31,12 @@ Factory = Callable[..., Any]
 
 
 SHARING = {"test_serve_page.py"}  # whose tests go to one worker, for they share what is dear: a browser
+WAITING = {"test_workers.py"}  # whose tests take long and do little: beside others, that costs nobody any time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits begins first, lest at the end nothing else is left to do."""
+    items.sort(key=lambda item: item.path.name not in WAITING)
 
 
 @pytest.hookimpl(optionalhook=True)
