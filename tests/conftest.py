@@ -9,10 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from servers import Nginx, Voice, clean_environment, listening
+from terminals import KEY, TOKEN
 
 import loghttp
 from loghttp.testing import LocalIntake
@@ -25,6 +28,38 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Handler = loghttp.HumioHECHandler | loghttp.SekoiaHandler
 Factory = Callable[..., Any]
+
+
+SHARING = {"test_serve_page.py"}  # whose tests go to one worker, for they share what is dear: a browser
+WAITING = {"test_workers.py"}  # whose tests take long and do little: beside others, that costs nobody any time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits begins first, lest at the end nothing else is left to do."""
+    items.sort(key=lambda item: item.path.name not in WAITING)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A test goes to the next worker that is free, but for those of the files above, which begin first.
+
+    xdist's own marks for this have no effect with pytest 9.2, whose tests keep the names that they were given.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, _ = nodeid.partition("::")
+            return file if Path(file).name in SHARING else nodeid
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """Forget what is done, all of which would be counted again after each test."""
+            done = [scope for scope, tests in self.assigned_work[node].items() if all(tests.values())]
+            for scope in done:
+                del self.assigned_work[node][scope]
+            super()._assign_work_unit(node)
+
+    return Sharing(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +88,27 @@ def nginx() -> Iterator[Nginx]:
     """An nginx that is started by its first `serve`."""
     with Nginx() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """The company's own CA, which no machine knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    """The path of that CA's certificate."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user of the commands has both credentials in the environment."""
+    monkeypatch.setenv("HUMIO_INGEST_TOKEN", TOKEN)
+    monkeypatch.setenv("SEKOIA_INTAKE_KEY", KEY)
 
 
 @pytest.fixture

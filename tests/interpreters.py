@@ -1,6 +1,8 @@
 """Python programs as processes of their own, at the price of a fork: see `programs/interpreter.py`.
 
 For programs whose subject is not how an interpreter starts, or what it has imported; those are for `subprocess`.
+What loghttp does at its own import is done anew by each, except where a program is `warm`: then it is forked with
+loghttp and its commands imported, as by a server that has preloaded them.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ from pathlib import Path
 
 import loghttp
 
+WARM = ("loghttp.cli", "rich.console", "rich.live", "rich.progress", "rich.table")
 PROGRAM = Path(__file__).parent / "programs" / "interpreter.py"
 
 
 class Interpreter:
     """A process that runs `python *arguments`, in a session of its own; used as a text-mode `subprocess.Popen` is.
 
-    Its streams are pipes, but for those that are given as descriptors.
+    Its streams are pipes, but for those that are given as descriptors. With a `with`, it is killed at its end.
     """
 
     def __init__(
@@ -38,6 +41,9 @@ class Interpreter:
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        *,
+        cwd: Path | None = None,
+        warm: bool = False,
     ) -> None:
         self.args = ["python", *arguments]
         self.returncode: int | None = None
@@ -47,7 +53,7 @@ class Interpreter:
             ours.append(writes if number == 0 else reads)
             theirs.append(given if given is not None else reads if number == 0 else writes)
         report, told = os.pipe()
-        _fork([list(arguments), env, str(Path.cwd())], [*theirs, told])
+        _fork([list(arguments), env, str(cwd or Path.cwd())], [*theirs, told], warm)
         for descriptor in {*theirs, told} - {stdin, stdout, stderr}:
             os.close(descriptor)
         self._report = os.fdopen(report, "rb", buffering=0)
@@ -107,28 +113,40 @@ class Interpreter:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def __enter__(self) -> Interpreter:
+        return self
 
-_lock = threading.Lock()  # held while our interpreter is started, and while it is told something
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.communicate()
 
 
-def _fork(what: list[object], descriptors: list[int]) -> None:
+_lock = threading.RLock()  # held while an interpreter of ours is started, and while it is told something
+
+
+def _fork(what: list[object], descriptors: list[int], warm: bool) -> None:
     with _lock:
-        socket.send_fds(_control(), [json.dumps(what).encode()], descriptors)
+        socket.send_fds(_control(warm), [json.dumps(what).encode()], descriptors)
 
 
 @functools.cache
-def _control() -> socket.socket:
+def _control(warm: bool) -> socket.socket:
     """The way to the interpreter that is forked for this process, and ends with it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), str(theirs.fileno())],
-            # The package that the tests import, be it the source or an installed wheel.
-            env=os.environ | {"PYTHONPATH": str(Path(loghttp.__file__).parents[1])},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
+    # The package that the tests import, be it the source or an installed wheel.
+    env = os.environ | {"PYTHONPATH": str(Path(loghttp.__file__).parents[1])}
+    process: Interpreter | subprocess.Popen[bytes]
+    with theirs, Path(os.devnull).open("r+b") as nothing:
+        if warm:
+            process = Interpreter([str(PROGRAM), "0", *WARM], env, theirs.fileno(), nothing.fileno(), 2)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, str(PROGRAM), str(theirs.fileno())],
+                env=env,
+                stdin=nothing,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
 
     @atexit.register
     def end() -> None:

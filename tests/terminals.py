@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import struct
 import termios
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from interpreters import Interpreter
 import loghttp
 
 DEADLINE = 30.0  # seconds that any command here may take, on a loaded machine
+TOKEN, KEY = "t0ken-0f-hum1o", "k3y-0f-sek01a"  # of the user who runs the commands
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _UNUSUAL = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
 
 
@@ -39,9 +42,14 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
+def _is_command(arguments: tuple[str, ...]) -> bool:
+    """Whether it is `loghttp` itself, and not a program that looks how it is imported."""
+    return ("-m", "loghttp") == arguments[:2]
+
+
 def run_in_pipe(*arguments: str, said: str = "", **variables: str) -> Ended:
     """Run Python with its output in pipes."""
-    process = Interpreter(arguments, environment(**variables))
+    process = Interpreter(arguments, environment(**variables), warm=_is_command(arguments))
     out, err = process.communicate(said, DEADLINE)
     return Ended(process.wait(), out, err)
 
@@ -50,7 +58,12 @@ def run_in_terminal(*arguments: str, columns: int = 80, errors: bool = False, **
     """Run Python with its output in a pseudo-terminal of so many columns, and its errors too or in a pipe."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    process = Interpreter(arguments, environment(**variables), theirs, theirs, theirs if errors else None)
+    process = Interpreter(
+        arguments,
+        environment(**variables),
+        *(theirs, theirs, theirs if errors else None),
+        warm=_is_command(arguments),
+    )
     os.close(theirs)
     out = b""
     with contextlib.suppress(OSError):  # EIO: how Linux says that the other side is closed

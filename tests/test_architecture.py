@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from cases import each
 
 import loghttp
 
@@ -107,7 +108,7 @@ def test_every_module_stands_in_the_table() -> None:
     assert [] == [module for module in MODULES if floor_of(module) is None]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@each("module", MODULES)
 def test_imports_look_one_way(module: str) -> None:
     """A room imports only from the floors above its own in the table, so there is no circle."""
     house = module.partition(".")[0]
@@ -119,13 +120,13 @@ def test_imports_look_one_way(module: str) -> None:
     assert set() == wrong
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module.partition(".")[0] == "testing"])
+@each("module", [module for module in MODULES if module.partition(".")[0] == "testing"])
 def test_testing_stands_by_itself(module: str) -> None:
     """The judge knows nothing of the judged: loghttp.testing shares no code with what it tests."""
     assert set() == {room for room in rooms_imported_by(module) if room.partition(".")[0] != "testing"}
 
 
-@pytest.mark.parametrize("package", DOORS)
+@each("package", DOORS)
 def test_a_foreign_package_comes_in_by_its_own_doors_only(package: str) -> None:
     """Each foreign package is imported where it is at home, so that it can be replaced in one place."""
     doors, _ = DOORS[package]
@@ -157,27 +158,27 @@ def test_the_console_s_packages_are_used_by_the_console_alone(package: str) -> N
     assert [] == [module for module in users if module.partition(".")[0] != "cli"]
 
 
-@pytest.mark.parametrize("module", PURE)
+@each("module", PURE)
 def test_a_pure_room_touches_nothing_of_the_world(module: str) -> None:
     """No socket, no thread, no clock: what a pure room does depends on its arguments alone."""
     used = {name.partition(".")[0] for name, _ in imports_of(module)} & WORLD
     assert set() == used - ALLOWED.get(module, set())
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module.partition(".")[0] != "cli"])
+@each("module", [module for module in MODULES if module.partition(".")[0] != "cli"])
 def test_nothing_is_printed(module: str) -> None:
     """loghttp speaks on its logger, and at exit on stderr; stdout belongs to the program."""
     calls = (node.func for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call))
     assert [] == [func.lineno for func in calls if isinstance(func, ast.Name) and func.id == "print"]
 
 
-@pytest.mark.parametrize("module", MODULES)
+@each("module", MODULES)
 def test_every_module_says_what_it_is_for(module: str) -> None:
     """A module's first paragraph says its one job; a reader starts there."""
     assert (ast.get_docstring(tree_of(module)) or "").strip()
 
 
-@pytest.mark.parametrize("module", MODULES)
+@each("module", MODULES)
 def test_no_file_is_longer_than_can_be_read_at_a_sitting(module: str) -> None:
     """A room that grows beyond 320 lines has two jobs."""
     assert MOST_LINES >= len(MODULES[module].read_text(encoding="utf-8").splitlines())

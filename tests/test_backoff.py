@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import each
 
 from loghttp._backoff import FIRST, Backoff
 
@@ -46,7 +46,7 @@ def test_success_begins_anew() -> None:
     assert FIRST == backoff.failed()
 
 
-@pytest.mark.parametrize(("after", "wait"), [(None, 0.5), (0.0, 0.5), (0.2, 0.5), (7.0, 7.0), (300.0, 300.0)])
+@each(("after", "wait"), [(None, 0.5), (0.0, 0.5), (0.2, 0.5), (7.0, 7.0), (300.0, 300.0)])
 def test_the_larger_wish_wins(after: float | None, wait: float) -> None:
     """The intake's Retry-After counts where it is longer than our own wait, even beyond our cap."""
     assert wait == Backoff(30.0, longest).failed(after)

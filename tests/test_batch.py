@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 
 import pytest
+from cases import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ def texts_of(batches: list[Batch]) -> list[str]:
     return [b"".join(batch.bodies).decode() for batch in batches]
 
 
-@pytest.mark.parametrize(
+@each(
     ("texts", "parts"),
     [("ab", ["a", "b"]), ("abc", ["a", "bc"]), ("abcd", ["ab", "cd"]), ("abcdefg", ["abc", "defg"])],
 )
@@ -29,7 +30,7 @@ def test_a_batch_is_halved_in_order(texts: str, parts: list[str]) -> None:
     assert parts == texts_of(batch_of(texts).split())
 
 
-@pytest.mark.parametrize(
+@each(
     ("hint", "parts"),
     [(0, ["a", "bcd"]), (1, ["a", "b", "cd"]), (2, ["ab", "c", "d"]), (3, ["abc", "d"])],
 )

@@ -37,7 +37,7 @@ NOTICE = re.compile(r"loghttp: (\d+) records? lost \((.+)\), logged between (\S+
 @pytest.mark.parametrize(
     ("size", "total", "threads", "buffer_bytes"),
     [
-        pytest.param(100, 60_000, 4, 16 * MIB, id="100-B"),  # four times what the buffer takes
+        pytest.param(100, 30_000, 4, 8 * MIB, id="100-B"),  # four times what the buffer takes
         pytest.param(1_000_000, 160, 2, 32 * MIB, id="1-MB"),  # five times
     ],
 )

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cases import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ class Colour(enum.Enum):
 # ---- later changes do not reach it
 
 
-@pytest.mark.parametrize(
+@each(
     ("template", "arguments", "change", "message"),
     [
         pytest.param("%s", ([1, 2],), lambda args: args[0].append(3), "[1, 2]", id="list"),
@@ -154,7 +155,7 @@ def test_a_dict_message_is_taken_as_it_was() -> None:
     assert {"action": "buy", "items": [{"id": 1}]} == sent(captured).extras
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "change", "kept"),
     [
         pytest.param([1, [2]], lambda value: value[1].append(3), [1, [2]], id="list"),
@@ -231,7 +232,7 @@ def test_no_frame_is_kept_alive() -> None:
 # ---- the record is not touched
 
 
-@pytest.mark.parametrize(
+@each(
     "record",
     [
         pytest.param(lambda: make("%s %s", [1], {"a": 1}), id="args"),
@@ -266,7 +267,7 @@ def test_the_copy_is_a_record() -> None:
 # ---- whatever it is given
 
 
-@pytest.mark.parametrize(
+@each(
     ("record", "parts"),
     [
         pytest.param(lambda: make("%d items", "many"), ["%d items", "many"], id="wrong kind"),
@@ -285,7 +286,7 @@ def test_msg_and_args_that_do_not_fit_are_both_sent(record: Callable[[], Any], p
     assert [] == [part for part in parts if part not in entry.message]
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         pytest.param(Unprintable(), id="unprintable"),
@@ -308,7 +309,7 @@ def test_an_unprintable_exception_is_sent() -> None:
     assert "Traceback" in entry.traceback
 
 
-@pytest.mark.parametrize("exc_info", [True, (), (None, None, None), (ValueError,), "text", (1, 2, 3)], ids=repr)
+@each("exc_info", [True, (), (None, None, None), (ValueError,), "text", (1, 2, 3)], ids=repr)
 def test_an_exc_info_that_is_none_does_no_harm(exc_info: Any) -> None:
     """`exc_info` may be anything in a record that was made by hand."""
     entry = sent(capture(make(exc_info=exc_info)))
@@ -360,7 +361,7 @@ def test_generators_are_not_consumed() -> None:
     assert ([0, 1, 2], ["a", "b", "c"], "line") == (list(numbers), list(letters), file.read())
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "kept"),
     [
         pytest.param(Point(1, [2]), [1, [2]], id="namedtuple"),
@@ -402,10 +403,8 @@ def test_an_extra_s_name_may_be_anything() -> None:
     assert all(isinstance(name, str) for name in entry.extras)
 
 
-@pytest.mark.parametrize(
-    "value", [SafeText("safe"), SimpleNamespace(a=1), 7, None, ["x"]], ids=lambda value: type(value).__name__
-)
-@pytest.mark.parametrize("name", ["name", "levelname", "funcName", "lineno", "process", "threadName", "pathname"])
+@each("value", [SafeText("safe"), SimpleNamespace(a=1), 7, None, ["x"]], ids=lambda value: type(value).__name__)
+@each("name", ["name", "levelname", "funcName", "lineno", "process", "threadName", "pathname"])
 def test_standard_attributes_may_be_anything(name: str, value: Any) -> None:
     """A program that puts objects where logging puts texts and numbers loses neither record nor peace."""
     record = make()
@@ -416,7 +415,7 @@ def test_standard_attributes_may_be_anything(name: str, value: Any) -> None:
     assert set() == {type(attribute) for attribute in entry.attributes.values()} - {str, int, float}
 
 
-@pytest.mark.parametrize("created", ["now", None, -1.0, float("nan"), float("inf"), 1e300, True], ids=repr)
+@each("created", ["now", None, -1.0, float("nan"), float("inf"), 1e300, True], ids=repr)
 def test_a_time_that_is_none_becomes_now(created: Any) -> None:
     """A record whose `created` is no time is sent all the same, and says that its time was changed."""
     record = make()
@@ -469,7 +468,7 @@ def test_attributes_of_a_record_factory_are_extras() -> None:
     assert {"request_id": ["a"], "user": ["a"]} == sent(captured).extras
 
 
-@pytest.mark.parametrize("missing", ["msg", "args", "created", "exc_info", "exc_text", "stack_info", "levelname"])
+@each("missing", ["msg", "args", "created", "exc_info", "exc_text", "stack_info", "levelname"])
 def test_a_record_that_lacks_something_raises_at_most_what_emit_catches(missing: str) -> None:
     """A record made by hand may lack an attribute: it is sent without it, or refused by an Exception, never worse."""
     record = make()
@@ -495,7 +494,7 @@ def test_a_mark_never_leaves_as_a_mark(message: str) -> None:
     assert str is type(sent(capture(make(message, "no number"))).message)
 
 
-@pytest.mark.parametrize("message", ["", "   ", "\n", None], ids=repr)
+@each("message", ["", "   ", "\n", None], ids=repr)
 def test_an_empty_message_says_so(message: Any) -> None:
     """A strict server refuses an empty event, and the whole batch with it."""
     entry = sent(capture(make(message)))
@@ -511,7 +510,7 @@ def test_message_of_never_raises() -> None:
 # ---- what it weighs
 
 
-@pytest.mark.parametrize(
+@each(
     "record",
     [
         pytest.param(make, id="message"),

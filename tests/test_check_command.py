@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,8 @@ from typing import Any
 
 import pytest
 import trustme
-from servers import DEADLINE, Nginx, Proxy, Squid, Tinyproxy, clean_environment
+from servers import DEADLINE, Nginx, Proxy, Squid, Tinyproxy
+from terminals import KEY, TOKEN, Interpreter, environment, run_in_pipe
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
@@ -33,7 +32,8 @@ from loghttp.cli import cli
 from loghttp.testing import LocalIntake
 from loghttp.testing._server import ReservedPort
 
-TOKEN, KEY = "t0ken-0f-hum1o", "k3y-0f-sek01a"
+pytestmark = pytest.mark.usefixtures("credentials")
+
 WRONG = "wr0ng-p4ssw0rd"
 SECRETS = (TOKEN, KEY, WRONG, Squid.password, Tinyproxy.password, "pr0xy%2Fp4ss")
 
@@ -55,36 +55,10 @@ class Ended:
         return f"{self.lines[rows[0]].strip()} {advice.strip()}".strip()
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
-    monkeypatch.setenv("HUMIO_INGEST_TOKEN", TOKEN)
-    monkeypatch.setenv("SEKOIA_INTAKE_KEY", KEY)
-
-
 @pytest.fixture
 def intake() -> Iterator[LocalIntake]:
     with LocalIntake(TOKEN, KEY) as intake:
         yield intake
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The company's own CA, which no machine knows."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-@pytest.fixture
-def nginx() -> Iterator[Nginx]:
-    with Nginx() as server:
-        yield server
 
 
 def check(*arguments: Any, said: str = "") -> Ended:
@@ -709,25 +683,21 @@ def test_django_settings_that_do_not_configure_logging(content: str, words: str,
 
 def test_a_real_process_says_it_plainly_and_exits_with_the_status(intake: LocalIntake) -> None:
     """In a pipe there is no colour, nothing on stderr, and the status is the process's."""
-    environment = {**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "HUMIO_URL": intake.url}
-    command = [sys.executable, "-m", "loghttp", "check", "humio"]
     intake.fail_next(status=401)
     for expected in (1, 0):
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, env=environment, check=False)
-        assert (expected, "") == (ended.returncode, ended.stderr)
-        assert "\x1b" not in ended.stdout
-        assert TOKEN not in ended.stdout
+        ended = run_in_pipe("-m", "loghttp", "check", "humio", HUMIO_URL=intake.url)
+        assert (expected, "") == (ended.code, ended.err)
+        assert "\x1b" not in ended.out
+        assert TOKEN not in ended.out
 
 
 def test_ctrl_c_says_so_and_is_not_taken_for_a_finding(intake: LocalIntake) -> None:
     """Ctrl-C while the intake is silent ends with one word and 130, not with 1: that says "not delivered"."""
-    environment = {**os.environ, "HUMIO_INGEST_TOKEN": TOKEN, "HUMIO_URL": intake.url}
-    command = [sys.executable, "-m", "loghttp", "check", "humio"]
     intake.fail_when(delay=DEADLINE)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    intake.wait_until(lambda intake: bool(intake.requests))
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=DEADLINE)
+    with Interpreter(["-m", "loghttp", "check", "humio"], environment(HUMIO_URL=intake.url), warm=True) as process:
+        intake.wait_until(lambda intake: bool(intake.requests))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
     assert (130, "\nStopped.") == (process.returncode, err[:9])
 
 

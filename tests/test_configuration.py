@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import each
 
 import loghttp
 from loghttp import ConfigurationError, HumioHECHandler, LoghttpError, SekoiaHandler
@@ -163,7 +164,7 @@ def test_a_batch_follows_the_intake_s_advice(make: Callable[..., Handler], event
 
 
 @BOTH
-@pytest.mark.parametrize(
+@each(
     ("option", "value", "kept"),
     [
         ("batch_events", 1, 1),
@@ -249,7 +250,7 @@ def test_redact(make: Callable[..., Handler]) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(("level", "number"), [("ERROR", 40), (30, 30), ("30", 30), (logging.NOTSET, 0)])
+@each(("level", "number"), [("ERROR", 40), (30, 30), ("30", 30), (logging.NOTSET, 0)])
 def test_level(make: Callable[..., Handler], level: Any, number: int) -> None:
     """A level by its name or number, as everywhere in logging."""
     assert number == make(level=level).level
@@ -265,8 +266,8 @@ def test_auth_scheme() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("option", ["batch_events", "batch_bytes", "buffer_events", "buffer_bytes"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "many", True, None, math.nan], ids=repr)
+@each("option", ["batch_events", "batch_bytes", "buffer_events", "buffer_bytes"])
+@each("value", [0, -1, 1.5, "many", True, None, math.nan], ids=repr)
 def test_sizes_are_whole_numbers_of_at_least_one(make: Callable[..., Handler], option: str, value: Any) -> None:
     """Nothing, less than nothing, and what is no whole number is refused by name."""
     with refused(option):
@@ -274,17 +275,15 @@ def test_sizes_are_whole_numbers_of_at_least_one(make: Callable[..., Handler], o
 
 
 @BOTH
-@pytest.mark.parametrize("option", ["flush_interval", "close_timeout", "retry_wait_max", "timeout", "retry_for"])
-@pytest.mark.parametrize(
-    "value", [-1, -0.1, math.nan, math.inf, -math.inf, "soon", True, [], 10**400], ids=lambda value: repr(value)[:9]
-)
+@each("option", ["flush_interval", "close_timeout", "retry_wait_max", "timeout", "retry_for"])
+@each("value", [-1, -0.1, math.nan, math.inf, -math.inf, "soon", True, [], 10**400], ids=lambda value: repr(value)[:9])
 def test_seconds_are_finite_and_not_negative(make: Callable[..., Handler], option: str, value: Any) -> None:
     """NaN seconds, eternity, the past and what is no number is refused by name."""
     with refused(option):
         make(**{option: value})
 
 
-@pytest.mark.parametrize("option", ["flush_interval", "close_timeout", "retry_wait_max", "timeout"])
+@each("option", ["flush_interval", "close_timeout", "retry_wait_max", "timeout"])
 def test_no_longer_than_a_thread_can_wait(option: str) -> None:
     """A wait longer than the operating system can do would raise in our threads, later."""
     with refused(option):
@@ -299,7 +298,7 @@ def test_waits_that_must_not_be_nothing(option: str) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
+@each(
     ("option", "value"),
     [
         ("flush_level", "LOUD"),
@@ -358,7 +357,7 @@ def test_a_bad_value_is_told_by_name(make: Callable[..., Handler], option: str, 
         make(**{option: value})
 
 
-@pytest.mark.parametrize(
+@each(
     ("option", "value"),
     [
         *[
@@ -414,7 +413,7 @@ SECRETS = pytest.mark.parametrize(
 
 
 @SECRETS
-@pytest.mark.parametrize("value", [None, "", "  \n"], ids=repr)
+@each("value", [None, "", "  \n"], ids=repr)
 def test_no_token_names_parameter_and_variable(kind: Any, parameter: str, variable: str, value: Any) -> None:
     """The message says both ways to give the token."""
     with refused(parameter, variable):
@@ -432,14 +431,14 @@ def test_the_token_may_come_from_the_environment(
 
 
 @SECRETS
-@pytest.mark.parametrize("value", [f"{TOKEN}\n", f"\t{TOKEN}\r\n", f" {TOKEN} "], ids=repr)
+@each("value", [f"{TOKEN}\n", f"\t{TOKEN}\r\n", f" {TOKEN} "], ids=repr)
 def test_white_space_around_a_token_is_stripped(kind: Any, parameter: str, variable: str, value: str) -> None:
     """A mounted Kubernetes secret ends with a newline; it is no part of the token."""
     assert [TOKEN] == list(kind(**{parameter: value})._intake.secrets)
 
 
 @SECRETS
-@pytest.mark.parametrize(
+@each(
     "value",
     [f"{TOKEN}\n{TOKEN}", f"{TOKEN} {TOKEN}", f"{TOKEN}\0", f"é{TOKEN}", f"{TOKEN}\u200b", f"{TOKEN}\udcff"],
     ids=ascii,
@@ -453,7 +452,7 @@ def test_a_token_that_no_header_can_hold_is_refused_unseen(
 
 
 @SECRETS
-@pytest.mark.parametrize("value", [7, TOKEN.encode(), [TOKEN]], ids=["int", "bytes", "list"])
+@each("value", [7, TOKEN.encode(), [TOKEN]], ids=["int", "bytes", "list"])
 def test_a_token_is_text(kind: Any, parameter: str, variable: str, value: Any) -> None:
     """A token of another type is refused, and not shown either."""
     with refused(parameter):
@@ -471,7 +470,7 @@ def test_swapped_arguments_do_not_show_the_token() -> None:
 # ---- URLs
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "endpoint", "expected"),
     [
         (None, HEC, "https://cloud.humio.com/api/v1/ingest/hec"),
@@ -494,7 +493,7 @@ def test_humio_addresses(url: str | None, endpoint: str, expected: str) -> None:
     assert expected == address(humio(url=url, endpoint=endpoint))
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "endpoint", "expected"),
     [
         (None, "/batch", "https://intake.sekoia.io/batch"),
@@ -529,7 +528,7 @@ def test_the_url_may_come_from_the_environment(
 
 
 @BOTH
-@pytest.mark.parametrize(
+@each(
     "url",
     [
         "ftp://logs.example.com",
@@ -555,9 +554,7 @@ def test_what_is_no_address_is_refused(make: Callable[..., Handler], url: Any) -
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "url", ["https://user:pass-word@logs.example.com", "http://user@logs.example.com", "user:pass-word@logs"]
-)
+@each("url", ["https://user:pass-word@logs.example.com", "http://user@logs.example.com", "user:pass-word@logs"])
 def test_credentials_in_a_url_are_refused_unseen(make: Callable[..., Handler], url: str) -> None:
     """A URL is shown in logs: it is no place for a password, nor is the error."""
     with pytest.raises(ConfigurationError, match="url") as caught:

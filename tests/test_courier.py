@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from cases import each
 
 from loghttp._backoff import Backoff
 from loghttp._batch import Event
@@ -240,7 +241,7 @@ def test_batches_leave_in_order() -> None:
     assert [a, a, b, b, c] == scene.sender.sent
 
 
-@pytest.mark.parametrize(("taken", "lost"), [(3, 0), (2, 1), (0, 3), (7, 0)])
+@each(("taken", "lost"), [(3, 0), (2, 1), (0, 3), (7, 0)])
 def test_what_the_intake_did_not_take_is_counted_and_not_sent_again(taken: int, lost: int) -> None:
     """Fewer `event_ids` than were sent: the rest is dropped as `intake_rejected`, and told."""
     scene = Scene(script(reply(200, ["id"] * taken)))
@@ -255,7 +256,7 @@ def test_what_the_intake_did_not_take_is_counted_and_not_sent_again(taken: int, 
 # ---- try later
 
 
-@pytest.mark.parametrize(
+@each(
     "outcome",
     [
         *[Failure(kind, "words") for kind in ("connection", "timeout", "tls", "proxy", "request")],
@@ -284,7 +285,7 @@ def test_an_outage_of_a_day_loses_nothing() -> None:
     assert 30.0 == max(scene.waits)
 
 
-@pytest.mark.parametrize(("after", "wait"), [("0", 0.5), ("7", 7.0), ("300", 300.0), ("86400", 300.0)])
+@each(("after", "wait"), [("0", 0.5), ("7", 7.0), ("300", 300.0), ("86400", 300.0)])
 def test_retry_after_is_obeyed(after: str, wait: float) -> None:
     """The wait is the larger of the intake's wish and ours; a flush does not shorten the wish."""
     scene = Scene(script(reply(429, retry_after=after)))
@@ -401,9 +402,9 @@ def test_a_wrong_setting_loses_nothing(status: int, caplog: pytest.LogCaptureFix
 # ---- refused
 
 
-@pytest.mark.parametrize("number", [1, 2, 7, 100, 1_000, 5_000])
-@pytest.mark.parametrize("bad", [(0,), (-1,), (0, 1), (0, -1), (10, 20, 30, 40), tuple(range(5)), tuple(range(40, 60))])
-@pytest.mark.parametrize("hint", [False, True], ids=["no hint", "hint"])
+@each("number", [1, 2, 7, 100, 1_000, 5_000])
+@each("bad", [(0,), (-1,), (0, 1), (0, -1), (10, 20, 30, 40), tuple(range(5)), tuple(range(40, 60))])
+@each("hint", [False, True], ids=["no hint", "hint"])
 def test_a_bad_event_never_takes_a_good_one_with_it(number: int, bad: tuple[int, ...], hint: bool) -> None:
     """k bad events among n are found in O(k log n) requests; each is counted, all others are delivered, in order."""
     wrong = {index % number for index in bad}
@@ -446,7 +447,7 @@ def test_a_wrong_hint_costs_nothing_but_requests() -> None:
         assert 99 == len(kept)
 
 
-@pytest.mark.parametrize("status", [400, 415, 422, 409])
+@each("status", [400, 415, 422, 409])
 def test_the_intake_s_words_are_kept(status: int) -> None:
     """`last_error` says why the event was refused."""
     scene = Scene(Choosy(status=status))
@@ -455,7 +456,7 @@ def test_the_intake_s_words_are_kept(status: int) -> None:
     assert f"HTTP {status}: no" == scene.books.stats().last_error
 
 
-@pytest.mark.parametrize("number", [1, 2, 100, 5_000])
+@each("number", [1, 2, 100, 5_000])
 def test_an_intake_that_refuses_everything_loses_nothing(number: int) -> None:
     """A wrong index or endpoint may look like bad events: nothing is dropped, and requests stay few."""
     scene = Scene(lambda events: reply(400, b"incorrect index"))
@@ -591,9 +592,7 @@ def close_now(scene: Scene, within: float = 5.0) -> None:
     scene.buffer.end()
 
 
-@pytest.mark.parametrize(
-    "outcome", [REFUSED_CONNECTION, reply(503), reply(429, retry_after="300"), reply(401), reply(301)], ids=str
-)
+@each("outcome", [REFUSED_CONNECTION, reply(503), reply(429, retry_after="300"), reply(401), reply(301)], ids=str)
 def test_closing_gives_each_batch_one_attempt(outcome: Outcome) -> None:
     """When the program ends, each batch has one more attempt; there are no waits, and the rest is counted."""
     scene = Scene(lambda events: outcome, batch_events=2)

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cases import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pythonjsonlogger.json import JsonFormatter
@@ -165,7 +166,7 @@ documents = st.dictionaries(st.text(max_size=8), st.text(max_size=400) | st.inte
 # ---- text
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sent", "noted"),
     [
         ("", "", False),
@@ -194,7 +195,7 @@ def test_all_text_is_strict_json(value: str) -> None:
 # ---- scalars
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sent", "noted"),
     [
         pytest.param(None, None, False, id="None"),
@@ -292,7 +293,7 @@ def test_dicts_and_lists_are_kept_where_they_may_stand() -> None:
     assert value == nested(value)[0]
 
 
-@pytest.mark.parametrize(
+@each(
     "key",
     [
         pytest.param(7, id="int"),
@@ -320,8 +321,8 @@ def test_what_was_changed_is_noted_by_its_path() -> None:
     assert ["order.user.score"] == flat({"user": {"score": math.nan}}, "order")[1]
 
 
-@pytest.mark.parametrize("shape", [nested, flat])
-@pytest.mark.parametrize(
+@each("shape", [nested, flat])
+@each(
     ("value", "name"),
     [
         pytest.param("hunter2", "password", id="the extra itself"),
@@ -363,7 +364,7 @@ def test_what_fits_is_not_touched() -> None:
     assert document == strict(fit(dict(document), limit) or b"null")
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "日", "🙂", '"', "\0"], ids=lambda letter: f"U+{ord(letter):04X}")
+@each("letter", ["x", "é", "日", "🙂", '"', "\0"], ids=lambda letter: f"U+{ord(letter):04X}")
 def test_the_longest_text_is_cut_and_marked(letter: str, dumps: Callable[[Any], bytes]) -> None:
     """The longest text loses its end, says so in the place, and takes nothing else of the event along."""
     body = fit({"message": letter * 50_000, "user": {"id": "abc"}, "list": ["short"]}, 20_000)
@@ -482,7 +483,7 @@ def test_humio_time_is_the_record_s_own_in_seconds() -> None:
     assert b'"time":1537537729.25,' in body
 
 
-@pytest.mark.parametrize("name", ["timezone", "index", "sourcetype", "source", "host"])
+@each("name", ["timezone", "index", "sourcetype", "source", "host"])
 def test_humio_members_stand_where_they_are_set(name: str) -> None:
     """`timezone`, `index`, `sourcetype`, `source`, `host`: as given, and absent where nothing was."""
     assert "x" == hec(members={name: "x"})[name]
@@ -592,10 +593,8 @@ def test_nothing_logged_makes_an_event_that_a_strict_server_refuses(shape: Any, 
     assert "order placed" in str(shape(**given_))
 
 
-@pytest.mark.parametrize("shape", [hec, quoted])
-@pytest.mark.parametrize(
-    "msg", [("%d", "no number"), (SafeText("text"),), ("",), (None,), ("\udcff",), (Unprintable(),)], ids=range(6)
-)
+@each("shape", [hec, quoted])
+@each("msg", [("%d", "no number"), (SafeText("text"),), ("",), (None,), ("\udcff",), (Unprintable(),)], ids=range(6))
 def test_no_message_makes_an_event_that_a_strict_server_refuses(shape: Any, msg: Any) -> None:
     """The message is never null and never empty, whatever was passed for it."""
     event = shape(*msg)
@@ -619,8 +618,8 @@ def test_humio_has_no_more_fields_than_the_server_keeps() -> None:
     assert "fields" in event["fields"]["loghttp_changed"]
 
 
-@pytest.mark.parametrize("shape", [hec, quoted])
-@pytest.mark.parametrize("name", ["password", "PassWord", "db.password"])
+@each("shape", [hec, quoted])
+@each("name", ["password", "PassWord", "db.password"])
 def test_redacted_extras_do_not_leave(shape: Any, name: str) -> None:
     """A redacted name hides its value in every place of the event, from dict messages to JSON formatters."""
     redact = ("PASSWORD", "db.password")
@@ -717,9 +716,7 @@ def test_humio_events_are_one_line_each() -> None:
     assert b"\n" not in event_of(humio(), "line one\nline two\r\n\u2028", extra={"a": "\n"})
 
 
-@pytest.mark.parametrize(
-    "intake", [humio(), sekoia(), sekoia("/array"), sekoia("/")], ids=["hec", "batch", "array", "/"]
-)
+@each("intake", [humio(), sekoia(), sekoia("/array"), sekoia("/")], ids=["hec", "batch", "array", "/"])
 def test_no_secret_in_any_repr(intake: Intake) -> None:
     """Neither a dialect nor its request shows the token: reprs end up in logs."""
     request = intake.request([event_of(intake)])
@@ -727,7 +724,7 @@ def test_no_secret_in_any_repr(intake: Intake) -> None:
     assert [TOKEN] == list(intake.secrets)
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "verdict"),
     [
         (replied(200), Delivered()),
@@ -746,13 +743,13 @@ def test_humio_verdicts(reply: Reply, verdict: Any) -> None:
     assert verdict == humio().judge(reply)
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
+@each("status", [300, 301, 302, 307, 308, 399])
 def test_humio_keeps_the_batch_at_3xx(status: int) -> None:
     """A redirect is no success: nothing of the batch is dropped."""
     assert isinstance(humio().judge(replied(status)), TryLater | Misconfigured)
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "verdict"),
     [
         (replied(200, {"event_ids": ["a", "b"]}), Delivered(2)),
@@ -832,11 +829,9 @@ def test_an_event_of_too_many_small_things_is_sent_smaller(shape: Any) -> None:
     assert "loghttp_cut" in str(event)
 
 
-@pytest.mark.parametrize(
-    "intake", [humio(), sekoia(), sekoia("/array"), sekoia("/")], ids=["hec", "batch", "array", "/"]
-)
-@pytest.mark.parametrize("kind", ["fields", "text"])
-@pytest.mark.parametrize("limit", [50_000, 2_000])
+@each("intake", [humio(), sekoia(), sekoia("/array"), sekoia("/")], ids=["hec", "batch", "array", "/"])
+@each("kind", ["fields", "text"])
+@each("limit", [50_000, 2_000])
 def test_an_event_can_be_cut_further(intake: Intake, kind: str, limit: int) -> None:
     """An intake that takes less than it documents gets less: valid, marked, and within the bytes asked for."""
     for letter in ("x", "🙂", '"', "\\", "\0"):

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interpreters import Interpreter
+from terminals import Ended
 
 import loghttp
 from loghttp.testing import LocalIntake, ReceivedEvent
@@ -287,17 +289,10 @@ def environment(intake: LocalIntake | None = None) -> dict[str, str]:
     return inherited
 
 
-def run(script: str, cwd: Path, intake: LocalIntake | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLES / script)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(intake),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+def run(script: str, cwd: Path, intake: LocalIntake | None = None) -> Ended:
+    with Interpreter([str(EXAMPLES / script)], environment(intake), cwd=cwd) as process:
+        out, err = process.communicate(timeout=DEADLINE)
+        return Ended(process.wait(), out, err)
 
 
 class Server:
@@ -394,7 +389,7 @@ def test_both_intakes_receive_what_a_script_logs(name: str, intake: LocalIntake,
 
     result = run(name, tmp_path, intake)
 
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.code, result.err) == (0, "")
     humio, sekoia = of_dialect(intake.events, "hec"), of_dialect(intake.events, "sekoia")
     check(humio, script.logged)
     check(sekoia, script.logged[script.sekoia_from :])
@@ -414,8 +409,8 @@ def test_a_script_runs_without_an_account(name: str, tmp_path: Path) -> None:
 
     result = run(name, tmp_path)
 
-    assert (result.returncode, result.stderr) == (0, "")
-    humio, _, sekoia = result.stdout.partition("SEKOIA.IO (the local one) received")
+    assert (result.code, result.err) == (0, "")
+    humio, _, sekoia = result.out.partition("SEKOIA.IO (the local one) received")
     assert f"Humio (the local one) received {len(script.logged)} events." in humio
     assert sekoia.startswith(f" {len(script.logged[script.sekoia_from :])} events.")
     assert [one.message for one in script.logged if humio.count(one.message) != 1] == []
@@ -429,7 +424,7 @@ def test_the_handler_told_its_books(intake: LocalIntake, tmp_path: Path) -> None
     result = run("add_handler.py", tmp_path, intake)
 
     assert len(of_dialect(intake.events, "hec")) == 3
-    assert result.stdout.startswith("<Stats accepted 3 | delivered 3 | pending 0 | dropped 0 |")
+    assert result.out.startswith("<Stats accepted 3 | delivered 3 | pending 0 | dropped 0 |")
 
 
 RETURNS = Script(
@@ -447,7 +442,7 @@ def test_a_json_formatter_of_the_users_names_the_fields(intake: LocalIntake, tmp
     """Both intakes receive the object that the user's own formatter made, under the names it gave."""
     result = run("custom_json_formatter.py", tmp_path, intake)
 
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.code, result.err) == (0, "")
     for dialect in ("hec", "sekoia"):
         events = of_dialect(intake.events, dialect)
         assert [event.message for event in events] == [one.message for one in RETURNS.logged]

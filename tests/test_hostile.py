@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from cases import each
 from conftest import Factory, Handler, make_record
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -462,7 +463,7 @@ def test_any_message_with_any_arguments_and_extras_arrives(
         bench.logger.info(message, *args, extra=extra)
 
 
-@pytest.mark.parametrize("number", range(len(OBJECTS)), ids=lambda number: f"{number}-{type(OBJECTS[number]).__name__}")
+@each("number", range(len(OBJECTS)), ids=lambda number: f"{number}-{type(OBJECTS[number]).__name__}")
 def test_each_odd_object_arrives_in_every_place(bench: Bench, number: int) -> None:
     """An odd object as message, argument, extra, inside containers and as a key: the record arrives."""
     thing = OBJECTS[number]
@@ -478,7 +479,7 @@ def test_each_odd_object_arrives_in_every_place(bench: Bench, number: int) -> No
     assert 5 == len(events)
 
 
-@pytest.mark.parametrize("number", range(len(ERRORS)), ids=lambda number: f"{number}-{type(ERRORS[number]).__name__}")
+@each("number", range(len(ERRORS)), ids=lambda number: f"{number}-{type(ERRORS[number]).__name__}")
 def test_any_exception_arrives(bench: Bench, number: int) -> None:
     """Whatever `exc_info` is, the record arrives with its message."""
     with bench.all_arrives() as events:
@@ -515,9 +516,7 @@ ABSURD: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name, absurd in ABSURD.items() for number in range(len(absurd))]
-)
+@each(("name", "number"), [(name, number) for name, absurd in ABSURD.items() for number in range(len(absurd))])
 def test_absurd_attributes_arrive(bench: Bench, name: str, number: int) -> None:
     """A record whose own attributes were set by hand to nonsense arrives, and so do those around it."""
     with bench.all_arrives() as events:
@@ -540,7 +539,7 @@ def test_absurd_attributes_together_arrive(bench: Bench, attributes: dict[str, A
         bench.handler.handle(make_record(**attributes))
 
 
-@pytest.mark.parametrize("name", ["taskName", "processName", "thread", "exc_text", "msecs", "relativeCreated"])
+@each("name", ["taskName", "processName", "thread", "exc_text", "msecs", "relativeCreated"])
 def test_a_missing_attribute_hides_nothing(bench: Bench, name: str) -> None:
     """A record that lost one of its standard attributes on its way keeps its extras, and they stay as they were."""
     record = make_record(totals=[7])
@@ -575,7 +574,7 @@ def test_a_record_without_what_all_have_raises_nothing(
 # ---- what had to be changed says so
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         math.nan,
@@ -606,7 +605,7 @@ def test_what_had_to_be_changed_is_named(bench: Bench, value: Any) -> None:
     assert {"total"} == names
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "text"),
     [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity"), (2**70, str(2**70)), ("a\udc80", "a\\udc80")],
 )
@@ -619,7 +618,7 @@ def test_what_had_to_be_changed_is_readable(bench: Bench, value: Any, text: str)
     assert text == members["total"]
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         *(1, -(2**63), 2**63 - 1, 1.5, True, None, "text", "☕", b"bytes"),
@@ -635,9 +634,7 @@ def test_what_was_not_changed_is_not_named(bench: Bench, value: Any) -> None:
     assert [""] == bench.changed(events[0])
 
 
-@pytest.mark.parametrize(
-    ("message", "args"), [("%d", ("x",)), ("%d", ([],)), ("%s %s", ("x",)), ("a", ("b",)), ("%", (1,))]
-)
+@each(("message", "args"), [("%d", ("x",)), ("%d", ([],)), ("%s %s", ("x",)), ("a", ("b",)), ("%", (1,))])
 def test_arguments_that_do_not_fit_are_shown_and_marked(bench: Bench, message: str, args: tuple[Any, ...]) -> None:
     """Where message and arguments do not fit, the event shows both and says that it is no ordinary message."""
     with bench.all_arrives() as events:
@@ -647,7 +644,7 @@ def test_arguments_that_do_not_fit_are_shown_and_marked(bench: Bench, message: s
     assert ["message"] == bench.changed(event)
 
 
-@pytest.mark.parametrize("message", ["", " ", "\n\t", None])
+@each("message", ["", " ", "\n\t", None])
 def test_an_empty_message_arrives(bench: Bench, message: Any) -> None:
     """A message without text, which strict servers refuse for the whole batch, arrives as one that says so."""
     with bench.all_arrives() as events:
@@ -719,7 +716,7 @@ def test_a_huge_extra_leaves_the_message_whole(bench: Bench) -> None:
     assert members["body"].startswith("x" * 100_000)
 
 
-@pytest.mark.parametrize(
+@each(
     "extra",
     [{"k" * 1_100_000: 1}, {f"field{number}": "x" * 100 for number in range(20_000)}, {"nested": {"k" * 1_100_000: 1}}],
     ids=["name", "many", "nested name"],
@@ -780,7 +777,7 @@ class Stamped(logging.Formatter):
         return super().format(record)
 
 
-@pytest.mark.parametrize(
+@each(
     "formatter",
     [None, logging.Formatter("%(asctime)s %(message)s"), Stamped("%(levelname)s %(message)s"), JsonFormatter()],
     ids=["none", "text", "own", "json"],

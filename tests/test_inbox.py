@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cases import each
 from conftest import make_record
 from test_queue import NUMBERS, PATIENCE, SITE_OF, delivery, finish, run
 from test_queue import plain_record as plain
@@ -510,12 +511,12 @@ class Level(enum.IntEnum):
     FAILURE = 45
 
 
-@pytest.mark.parametrize(
+@each(
     ("level", "urgent"),
     [(Level.FAILURE, True), (Level.DETAIL, False), (logging.ERROR, True), ("ERROR", False), (Proud(50), False)],
     ids=["IntEnum above", "IntEnum below", "int", "text", "raises"],
 )
-@pytest.mark.parametrize("extras", [{}, {"items": [1]}], ids=["plain", "not plain"])
+@each("extras", [{}, {"items": [1]}], ids=["plain", "not plain"])
 def test_a_level_of_any_integer_class_is_urgent(level: Any, urgent: bool, extras: dict[str, Any]) -> None:
     """A record at the handler's `flush_level` or above does not wait, though its level is an IntEnum."""
     buffer, books = alone()
@@ -554,7 +555,7 @@ def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
     assert 8 <= stats.delivered == 9 - sum(stats.dropped.values())
 
 
-@pytest.mark.parametrize(
+@each(
     "attributes",
     [
         lambda number: {"msg": f"{number:0400}"},

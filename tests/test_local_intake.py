@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+from cases import each
 
 from loghttp.testing import Fault, LocalIntake, ReceivedEvent, ReceivedRequest
 
@@ -435,7 +436,7 @@ BAD_HEC_BODIES = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_HEC_BODIES, ids=lambda body: body[:40].decode("ascii", "replace"))
+@each("bad", BAD_HEC_BODIES, ids=lambda body: body[:40].decode("ascii", "replace"))
 def test_a_bad_hec_event_refuses_the_whole_request(
     intake: LocalIntake, hec: Callable[..., requests.Response], bad: bytes
 ) -> None:
@@ -446,7 +447,7 @@ def test_a_bad_hec_event_refuses_the_whole_request(
     assert (400, 6) == (response.status_code, answer["code"])
     assert answer["text"].startswith("Invalid data format: ")
     assert BAD_HEC_BODIES[bad] in answer["text"]
-    assert BAD_HEC_BODIES[bad] in intake.requests[0].refusal
+    assert BAD_HEC_BODIES[bad] in intake.requests[-1].refusal
     assert [] == intake.events
 
 
@@ -625,7 +626,7 @@ BAD_SEKOIA_BODIES = [
 ]
 
 
-@pytest.mark.parametrize(("endpoint", "body", "status", "reason"), BAD_SEKOIA_BODIES)
+@each(("endpoint", "body", "status", "reason"), BAD_SEKOIA_BODIES)
 def test_a_bad_sekoia_event_refuses_the_whole_request(
     intake: LocalIntake,
     sekoia: Callable[..., requests.Response],
@@ -639,7 +640,7 @@ def test_a_bad_sekoia_event_refuses_the_whole_request(
 
     assert status == response.status_code
     assert reason in response.json()["message"]
-    assert reason in intake.requests[0].refusal
+    assert reason in intake.requests[-1].refusal
     assert [] == intake.events
 
 
@@ -960,7 +961,7 @@ def test_hec_can_lose_events_in_silence(intake: LocalIntake, hec: Callable[..., 
     assert ["a"] == messages(intake)
 
 
-@pytest.mark.parametrize(
+@each(
     ("fault", "reason"),
     [
         ({}, "needs something to do"),
@@ -1170,8 +1171,8 @@ def test_many_clients_at_once_lose_nothing(intake: LocalIntake) -> None:
 
     received = [tuple(map(int, message.split())) for message in messages(intake)]
     assert [(client, number) for client in range(8) for number in range(50)] == sorted(received)
-    for each in range(8):
-        assert list(range(50)) == [number for sender, number in received if sender == each]
+    for client in range(8):
+        assert list(range(50)) == [number for sender, number in received if sender == client]
 
 
 # The package

@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,20 +21,6 @@ from servers import (
 )
 
 from loghttp.testing import LocalIntake
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The company's own CA, which no machine knows."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    """The path of that CA's certificate."""
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
 
 
 def install(nginx: Nginx, certificate: trustme.LeafCert) -> None:

@@ -202,6 +202,6 @@ def test_the_example_runs(loki: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LOKI_URL", loki.url)
     monkeypatch.setenv("LOKI_TOKEN", "l0ki-t0ken")
     result = run(EXAMPLE.name, tmp_path)
-    assert (0, "") == (result.returncode, result.stderr)
+    assert (0, "") == (result.code, result.err)
     assert ["order 1042 placed", "payment failed"] == loki.messages
-    assert result.stdout.startswith("<Stats accepted 2 | delivered 2 | pending 0 | dropped 0 |")
+    assert result.out.startswith("<Stats accepted 2 | delivered 2 | pending 0 | dropped 0 |")

@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import trustme
+from cases import each
 from interpreters import Interpreter
 from servers import DEADLINE, QUICK, Nginx, Squid, Voice, listening, wait_until
 
@@ -149,8 +150,8 @@ def configured_badly(kind: Any, secret: dict[str, str], options: dict[str, Any])
     return caught.value
 
 
-@pytest.mark.parametrize("locals_too", [False, True], ids=["message", "locals"])
-@pytest.mark.parametrize(
+@each("locals_too", [False, True], ids=["message", "locals"])
+@each(
     ("kind", "secret", "options"),
     [
         *(

@@ -10,57 +10,37 @@ import fcntl
 import http.server
 import json
 import os
-import pty
 import re
 import shutil
 import signal
 import socketserver
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import wait_until
-from servers import clean_environment
+from terminals import DEADLINE, ESCAPE, KEY, TOKEN, Ended, Interpreter, environment, run_in_terminal
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
 from click.testing import CliRunner
 
-import loghttp
 from loghttp.cli import _send_lines as lines
 from loghttp.cli import cli
 from loghttp.testing import LocalIntake
 
-DEADLINE = 30.0  # seconds that any process here may take, on a loaded machine
-TOKEN, KEY = "t0ken-0f-hum1o", "k3y-0f-sek01a"
+pytestmark = pytest.mark.usefixtures("credentials")
+
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean_environment(monkeypatch)
-    monkeypatch.setenv("HUMIO_INGEST_TOKEN", TOKEN)
-    monkeypatch.setenv("SEKOIA_INTAKE_KEY", KEY)
 
 
 @pytest.fixture
@@ -89,25 +69,18 @@ def send(kind: str, intake: LocalIntake | str, *arguments: Any) -> Ended:
     return Ended(ended.exit_code, ended.stdout, ended.stderr)
 
 
-def environment() -> dict[str, str]:
-    drop = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
-    kept = {name: value for name, value in os.environ.items() if name not in drop}
-    return {**kept, "PYTHONPATH": str(Path(loghttp.__file__).parents[1]), "TERM": "xterm-256color"}
+def arguments_of(kind: str, url: str, *arguments: Any) -> list[str]:
+    return ["-m", "loghttp", "send", kind, "--url", url, *map(str, arguments)]
 
 
-def command(kind: str, url: str, *arguments: Any) -> list[str]:
-    return [sys.executable, "-m", "loghttp", "send", kind, "--url", url, *map(str, arguments)]
+def start(kind: str, url: str, *arguments: Any, stdin: int | None = None) -> Interpreter:
+    """Run `loghttp send` as a process of its own, its output in pipes, and its input too or from a file."""
+    return Interpreter(arguments_of(kind, url, *arguments), environment(), stdin, warm=True)
 
 
-def start(kind: str, url: str, *arguments: Any, **more: Any) -> subprocess.Popen[bytes]:
-    """Run `loghttp send` as a process of its own, its input and output in pipes."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-    return subprocess.Popen(command(kind, url, *arguments), env=environment(), **pipes)
-
-
-def ended(process: subprocess.Popen[bytes], said: bytes | None = None) -> Ended:
-    out, err = process.communicate(said, timeout=DEADLINE)
-    return Ended(process.returncode, out.decode(), err.decode())
+def ended(process: Interpreter, said: str = "") -> Ended:
+    out, err = process.communicate(said, DEADLINE)
+    return Ended(process.wait(), out, err)
 
 
 def messages(intake: LocalIntake) -> list[str]:
@@ -556,11 +529,11 @@ def test_a_pipe(intake: LocalIntake) -> None:
     """`app | loghttp send humio`: what the app writes arrives while it lives; at its end, the books, status 0."""
     with start("humio", intake.url) as process:
         assert process.stdin is not None
-        process.stdin.write(b"first\n")
+        process.stdin.write("first\n")
         process.stdin.flush()
         intake.wait_for(1, DEADLINE)
         assert process.poll() is None
-        result = ended(process, b"second\nlast")
+        result = ended(process, "second\nlast")
     assert (0, "") == (result.code, result.err)
     assert "stdin: 3 lines, 17 B\n3 of 3 events delivered" in result.out
     assert ["first", "second", "last"] == messages(intake)
@@ -571,10 +544,10 @@ def test_sigterm_ends_a_pipe_in_good_order(intake: LocalIntake) -> None:
     """SIGTERM while stdin is open: what was read is delivered, the status is 143."""
     with start("humio", intake.url) as process:
         assert process.stdin is not None
-        process.stdin.write(b"first\nhalf of the sec")
+        process.stdin.write("first\nhalf of the sec")
         process.stdin.flush()
         intake.wait_for(1, DEADLINE)
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         result = ended(process)
     assert (143, "") == (result.code, result.err)
     assert "Stopped by SIGTERM." in result.out
@@ -618,7 +591,8 @@ def sink() -> Iterator[tuple[str, type[Sink]]]:
 def peak_memory(url: str, megabytes: int) -> int:
     """Bytes that `loghttp send` had in use at most, while so much went through its stdin."""
     block = (b"2026-01-31T12:00:00Z INFO " + b"x y z 12345 " * 400)[:3_999] + b"\n"
-    process = start("humio", url, "--quiet", stdout=None, stderr=None)
+    command = [sys.executable, *arguments_of("humio", url, "--quiet")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment())
     assert process.stdin is not None
     for _ in range(megabytes):
         process.stdin.write(block * 250)
@@ -645,20 +619,10 @@ def test_a_terminal_gets_a_bar_and_the_books(columns: int, intake: LocalIntake, 
     write(log, numbered(1500))
     intake.fail_next(status=503, body="busy")
     intake.fail_when(delay=0.15)
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    process = subprocess.Popen(
-        command("sekoia", intake.url, log), stdin=theirs, stdout=theirs, stderr=theirs, env=environment()
-    )
-    os.close(theirs)
-    out = b""
-    with contextlib.suppress(OSError):  # EIO: how Linux says that the other side is closed
-        while chunk := os.read(ours, 65_536):
-            out += chunk
-    os.close(ours)
-    assert 0 == process.wait(DEADLINE)
+    result = run_in_terminal(*arguments_of("sekoia", intake.url, log), columns=columns, errors=True)
+    assert 0 == result.code
 
-    page = ESCAPE.sub("", out.decode()).replace("\r\n", "\n").replace("\r", "\n")
+    page = ESCAPE.sub("", result.out).replace("\r", "\n")
     assert max(map(len, page.splitlines())) <= columns
     assert re.search(r"\d+% [\d,]+ events +[\d.]+ k?B", page)
     assert "1 retry" in page
@@ -669,18 +633,10 @@ def test_a_terminal_gets_a_bar_and_the_books(columns: int, intake: LocalIntake, 
 def test_no_color_is_obeyed(log: Path) -> None:
     """With NO_COLOR=1 a terminal gets no colour."""
     write(log, ["one"])
-    ours, theirs = pty.openpty()
-    variables = {**environment(), "NO_COLOR": "1"}
-    arguments = command("humio", NOBODY, log, "--give-up", "0.2")
-    process = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
-    os.close(theirs)
-    out = b""
-    with contextlib.suppress(OSError):
-        while chunk := os.read(ours, 65_536):
-            out += chunk
-    os.close(ours)
-    assert 1 == process.wait(DEADLINE)
-    colours = {code for codes in re.findall(r"\x1b\[([0-9;]*)m", out.decode()) for code in codes.split(";")}
+    arguments = arguments_of("humio", NOBODY, log, "--give-up", "0.2")
+    result = run_in_terminal(*arguments, errors=True, NO_COLOR="1")
+    assert 1 == result.code
+    colours = {code for codes in re.findall(r"\x1b\[([0-9;]*)m", result.out) for code in codes.split(";")}
     assert {"", "0", "1", "2"} >= colours
 
 
@@ -736,7 +692,7 @@ def test_completion_in_a_real_shell(shell: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=DEADLINE,
-        env={**environment(), "PATH": path, "HOME": str(tmp_path)},
+        env=environment(PATH=path, HOME=str(tmp_path)),
         check=False,
     )
     assert ("sekoia", "") == (ran.stdout.strip(), ran.stderr)

@@ -37,7 +37,6 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver"),
-    pytest.mark.xdist_group("browser"),
     pytest.mark.timeout(120),
 ]
 

@@ -19,15 +19,13 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from interpreters import Interpreter
-from terminals import DEADLINE, Ended, environment, run_in_pipe, run_in_terminal
+from terminals import DEADLINE, ESCAPE, KEY, TOKEN, Ended, environment, run_in_pipe, run_in_terminal
 
 from loghttp.testing import LocalIntake
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-TOKEN, KEY = "t0ken-of-humio", "k3y-of-sekoia"
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
 
 MAKER = """
@@ -78,7 +76,7 @@ def maker(folder: Path, url: str, count: int, end: str, kind: str, label: str, *
         "end": end,
         "options": {"url": url, "spool_dir": str(folder), **secret, **options},
     }
-    return Interpreter(["-c", MAKER, json.dumps(given)], environment())
+    return Interpreter(["-c", MAKER, json.dumps(given)], environment(), warm=True)
 
 
 def leave(
@@ -448,7 +446,8 @@ def test_ctrl_c_stops_draining_and_loses_nothing(spool: Path, down: LocalIntake)
     leave(spool, down.url, 5)
     down.start()
     down.fail_when(delay=600)
-    process = Interpreter(["-m", "loghttp", "spool", str(spool), "--drain"], environment(HUMIO_INGEST_TOKEN=TOKEN))
+    arguments = ["-m", "loghttp", "spool", str(spool), "--drain"]
+    process = Interpreter(arguments, environment(HUMIO_INGEST_TOKEN=TOKEN), warm=True)
     down.wait_until(lambda intake: bool(intake.requests))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE)

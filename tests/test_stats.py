@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, get_args
 
 import pytest
+from cases import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,7 +109,7 @@ def test_a_snapshot_does_not_change() -> None:
         stats.dropped["refused"] = 7  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
+@each(
     ("stats", "shown"),
     [
         (stats_of(), "<Stats accepted 0 | delivered 0 | pending 0 | dropped 0 | requests 0 | sent 0 bytes>"),

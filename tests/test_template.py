@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from cases import each
 from conftest import make_record
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -172,7 +173,7 @@ def test_a_form_gives_what_shaping_gives(encoder: None, dialect: str, records: l
         site.form(**record)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@each("dialect", DIALECTS)
 def test_the_second_record_of_a_site_makes_a_form(encoder: None, dialect: str) -> None:
     """What comes once is not worth a form; from the second record on, all of a site have one, in every dialect."""
     site = Site(*PARTS[dialect])
@@ -190,7 +191,7 @@ def test_the_second_record_of_a_site_makes_a_form(encoder: None, dialect: str) -
 # ---- no form
 
 
-@pytest.mark.parametrize(
+@each(
     "odd",
     [
         *[{"n": value} for value in (2**63, -(2**63) - 1)],
@@ -211,7 +212,7 @@ def test_what_json_cannot_carry_is_left_to_the_long_way(encoder: None, odd: dict
     assert site.form(**usual) is not None
 
 
-@pytest.mark.parametrize("name", ["created", "msecs", "relativeCreated", "msg", "args"])
+@each("name", ["created", "msecs", "relativeCreated", "msg", "args"])
 def test_attributes_that_vary_give_no_form(name: str) -> None:
     """Who asks for an attribute that is another in each record gets each record shaped by itself."""
     site = Site(Reader(("level", name)), PARTS["hec"][1])
@@ -249,7 +250,7 @@ def test_a_large_event_has_no_form() -> None:
 # ---- which records share a form
 
 
-@pytest.mark.parametrize(
+@each(
     "change",
     [
         *[
@@ -410,7 +411,7 @@ FOREIGN: dict[str, Callable[[Entry], Any]] = {
 }
 
 
-@pytest.mark.parametrize("habit", FOREIGN)
+@each("habit", FOREIGN)
 def test_an_intake_with_strange_habits_is_right_or_has_no_form(habit: str) -> None:
     """A form knows no dialect: what it cannot cut at its stand-ins, or cannot prove, it leaves to the intake."""
     site = by_default(Foreign(FOREIGN[habit]))

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from unittest.mock import ANY
 
 import pytest
+from cases import each
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,25 +58,25 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # ---- the table
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@each("status", [200, 201, 202, 204, 299])
 def test_any_2xx_is_success(status: int) -> None:
     """The dialects that know no better take every 2xx as delivered, whole."""
     assert Delivered(None) == judge_status(reply(status))
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 507, 520, 599])
+@each("status", [408, 425, 429, 500, 501, 502, 503, 504, 507, 520, 599])
 def test_what_may_heal_by_itself_is_tried_later(status: int) -> None:
     """Time-outs, too many requests and the server's own trouble: the same request may succeed later."""
     assert TryLater(f"HTTP {status}: busy") == judge_status(reply(status, b"busy"))
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+@each("status", [408, 425, 429, 500, 503])
 def test_the_intake_s_wish_goes_along(status: int) -> None:
     """Retry-After counts on every status that is tried later, 503 as well as 429."""
     assert TryLater(f"HTTP {status}", 7.0) == judge_status(reply(status, retry_after="7"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "check"),
     [
         (401, "token"),
@@ -123,7 +124,7 @@ def test_413_is_too_large() -> None:
     assert TooLarge("HTTP 413: Request Entity Too Large") == judge_status(reply(413, b"Request Entity Too Large"))
 
 
-@pytest.mark.parametrize("status", [400, 402, 406, 409, 410, 415, 418, 422, 431, 451, 499])
+@each("status", [400, 402, 406, 409, 410, 415, 418, 422, 431, 451, 499])
 def test_every_other_4xx_is_refused(status: int) -> None:
     """Same input, same error: the batch holds something that the intake will never take."""
     assert Refused(f"HTTP {status}: no") == judge_status(reply(status, b"no"))
@@ -135,7 +136,7 @@ def test_only_2xx_is_success() -> None:
     assert list(range(200, 300)) == successes
 
 
-@pytest.mark.parametrize("kind", sorted(set(get_args(FailureKind)) - {"proxy_credentials"}))
+@each("kind", sorted(set(get_args(FailureKind)) - {"proxy_credentials"}))
 def test_no_reply_at_all_is_tried_later(kind: FailureKind) -> None:
     """Refused and reset connections, DNS, TLS, time-outs and proxies: the same request may succeed later."""
     assert TryLater("[Errno 111] Connection refused") == judge_failure(Failure(kind, "[Errno 111] Connection refused"))
@@ -151,7 +152,7 @@ def test_a_proxy_that_refuses_our_credentials_needs_a_human() -> None:
 # ---- Retry-After (RFC 9110, section 10.2.3)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "seconds"),
     [
         pytest.param("0", 0.0, id="zero"),
@@ -203,7 +204,7 @@ def test_no_retry_after_can_hurt(value: str) -> None:
 # ---- hints
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "hint"),
     [
         ({"text": "Invalid data format", "code": 6, "invalid-event-number": 3}, 3),
@@ -230,7 +231,7 @@ def test_the_hint_is_the_number_of_the_bad_event(body: Any, hint: int | None) ->
 # ---- the intake's words
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "words"),
     [
         (b"", ""),

@@ -1,11 +1,13 @@
 """An interpreter that has imported what loghttp needs, and forks one for each program that it is told to run.
 
-It saves the quarter of a second that each would take to start. Rule: nothing of loghttp is imported here, nor any
-thread started, and a fork goes on as an interpreter that was told the same on its command line: it is `__main__`,
-runs to the interpreter's own end, and finds its environment, its standard streams and its signals as usual.
+It saves the quarter of a second that each would take to start. Rule: nothing of loghttp is imported here, unless an
+argument says so, nor any thread started, and a fork goes on as an interpreter that was told the same on its command
+line: it is `__main__`, runs to the interpreter's own end, and finds its environment, its standard streams and its
+signals as usual.
 
-Told on the descriptor in its argument, by one message each: `[arguments, environment, folder]` as JSON, and four
-descriptors, for stdin, stdout, stderr and the report; there the fork says its pid, and we how it ended.
+Its arguments are a descriptor and more modules to import. Told on the descriptor, by one message each:
+`[arguments, environment, folder]` as JSON, and four descriptors, for stdin, stdout, stderr and the report; there the
+fork says its pid, and we how it ended.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ Program = tuple[CodeType, dict[str, Any]]
 
 NEEDED = (
     *("concurrent.futures", "gzip", "http.client", "logging.config", "queue", "sqlite3", "urllib.parse", "uuid"),
-    *("requests", "pythonjsonlogger.json", "click", "rich.console", "rich.live", "rich.progress", "rich.table"),
+    *("requests", "pythonjsonlogger.json"),
 )
 
 
@@ -117,7 +119,7 @@ def _become(arguments: list[str], environment: dict[str, str], folder: str, desc
 
 
 if __name__ == "__main__":
-    for needed in NEEDED:
+    for needed in (*NEEDED, *sys.argv[2:]):
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(needed)
     gc.freeze()  # a fork need not look through all that again, most of all at its end
