@@ -48,6 +48,7 @@ class Collector(Server):
     """A pipeline of the `tenzir` program's, which has both servers in it."""
 
     name = "tenzir"
+    source: str
 
     def program(self) -> str:
         found = importlib.util.find_spec("tenzir")
@@ -71,8 +72,10 @@ class Collector(Server):
 class Tenzir(Collector):
     """Writes what it takes to a file, an event a line."""
 
+    source = 'accept_splunk "127.0.0.1:{port}", hec_token="{token}"'
+
     def command(self) -> list[str]:
-        source = f'accept_splunk "127.0.0.1:{self.port}", hec_token="{TOKEN}"'
+        source = self.source.format(port=self.port, token=TOKEN)
         return [f'{source}\nto_file "{self.directory / "out"}" {{ write_ndjson }}']
 
     def lines(self) -> list[dict[str, Any]]:
@@ -101,12 +104,13 @@ class Tenzir(Collector):
 class FluentBit(Collector):
     """Keeps what it takes in its own store on disk, and never hands it on: the bridge to Tenzir passes 70 a second."""
 
+    source = 'from_fluent_bit "splunk", options={{listen: "127.0.0.1", port: "{port}", splunk_token: "{token}"{more}}}'
     stop_signal = signal.SIGKILL  # else it would try to hand it on
 
     def command(self) -> list[str]:
-        listen = f'listen: "127.0.0.1", port: "{self.port}", splunk_token: "{TOKEN}", "storage.type": "filesystem"'
-        service = f'flush: "3600", "storage.path": "{self.directory / "store"}"'
-        return [f'from_fluent_bit "splunk", options={{{listen}}}, fluent_bit_options={{{service}}}\ndiscard']
+        source = self.source.format(port=self.port, token=TOKEN, more=', "storage.type": "filesystem"')
+        service = f'{{flush: "3600", "storage.path": "{self.directory / "store"}"}}'
+        return [f"{source}, fluent_bit_options={service}\ndiscard"]
 
     def stored(self, count: int) -> Iterator[dict[str, Any]]:
         for chunk in sorted((self.directory / "store" / "splunk.0").iterdir(), key=_age):
