@@ -24,24 +24,19 @@ class DeliveryOptions(TypedDict, total=False):
 
     Options:
         batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000).
-        batch_bytes: ... or this many bytes before compression (default: the intake's advice, 5,000,000).
-        flush_interval: ... or when its oldest event is this old (default 1.0).
+        batch_bytes: A batch is sent when it holds this many bytes, uncompressed (default: the intake's advice, 5 MB).
+        flush_interval: A batch is sent when its oldest event is this old (default 1.0).
         flush_level: A record of this level or above makes its batch due at once (default logging.ERROR).
         buffer_events: Most events kept in memory, all stages together (default 100,000).
         buffer_bytes: Most bytes kept in memory, all stages together (default 64 MiB).
         overflow: What gives way when the buffer is full: "drop_oldest" (default), "drop_newest", or "block".
-        block_timeout: With overflow="block": the longest a logging call waits (default None: until there is
-            room).
+        block_timeout: With overflow="block": the longest a logging call waits (default None: until there is room).
         compression: Compression of request bodies: "gzip" (default; RFC 1952), or None.
-        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in
-            requests.
+        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests.
         retry_for: Age at which an undeliverable event is dropped as "expired" (default None: never).
-        retry_wait_max: Longest own wait between attempts (default 30.0); a longer Retry-After (RFC 9110) is
-            obeyed, up to 300.
-        close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default
-            5.0).
-        spool_dir: Durable mode: a folder in which events wait on disk, and survive the process (default
-            None).
+        retry_wait_max: Longest own wait between attempts (default 30.0); Retry-After (RFC 9110) is obeyed up to 300.
+        close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0).
+        spool_dir: Durable mode: a folder in which events wait on disk, and survive the process (default None).
         spool_bytes: Most bytes that this process keeps in the spool (default 1 GiB).
         spool_fsync: Survive a power cut, too: each commit waits for the disk (default False).
         verify: TLS: True (default), False, or the path of a CA bundle, as in requests.
@@ -53,9 +48,9 @@ class DeliveryOptions(TypedDict, total=False):
     batch_events: int
     """A batch is sent when it holds this many events (default: the intake's advice, 5,000)."""
     batch_bytes: int
-    """... or this many bytes before compression (default: the intake's advice, 5,000,000)."""
+    """A batch is sent when it holds this many bytes, uncompressed (default: the intake's advice, 5 MB)."""
     flush_interval: float
-    """... or when its oldest event is this old (default 1.0)."""
+    """A batch is sent when its oldest event is this old (default 1.0)."""
     flush_level: int | str
     """A record of this level or above makes its batch due at once (default logging.ERROR)."""
     buffer_events: int
@@ -73,7 +68,7 @@ class DeliveryOptions(TypedDict, total=False):
     retry_for: float | None
     """Age at which an undeliverable event is dropped as "expired" (default None: never)."""
     retry_wait_max: float
-    """Longest own wait between attempts (default 30.0); a longer Retry-After (RFC 9110) is obeyed, up to 300."""
+    """Longest own wait between attempts (default 30.0); Retry-After (RFC 9110) is obeyed up to 300."""
     close_timeout: float
     """Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0)."""
     spool_dir: str | PathLike[str] | None

@@ -13,6 +13,7 @@ import os
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -23,6 +24,7 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from loghttp import _checks
+from loghttp._gevent import looking_up_here_if_need_be
 from loghttp._options import Delivery
 from loghttp._verdict import Failure, FailureKind, Reply, visible
 from loghttp.intakes import Request
@@ -99,7 +101,7 @@ class Sender:
         self.bytes_sent = len(body)
         reused, self._reused = self._reused, True
         try:
-            return self._post(url, body, headers, within)
+            return looking_up_here_if_need_be(partial(self._post, url, body, headers, within))
         except Exception as error:  # noqa: BLE001  the border where foreign exceptions end
             self.reset()
             return self._failure(error, reused)

@@ -81,7 +81,27 @@ class HumioHECHandler(IntakeHandler):
             extras, and `fields` holds only the static fields and tags.
         redact: Names (any case, any depth) of extras whose values are sent as `"[redacted]"`.
         level: As in `logging.Handler`.
-        **delivery: See `DeliveryOptions`.
+        **delivery: The options of `DeliveryOptions`, all times in seconds:
+        batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000).
+        batch_bytes: A batch is sent when it holds this many bytes, uncompressed (default: the intake's advice, 5 MB).
+        flush_interval: A batch is sent when its oldest event is this old (default 1.0).
+        flush_level: A record of this level or above makes its batch due at once (default logging.ERROR).
+        buffer_events: Most events kept in memory, all stages together (default 100,000).
+        buffer_bytes: Most bytes kept in memory, all stages together (default 64 MiB).
+        overflow: What gives way when the buffer is full: "drop_oldest" (default), "drop_newest", or "block".
+        block_timeout: With overflow="block": the longest a logging call waits (default None: until there is room).
+        compression: Compression of request bodies: "gzip" (default; RFC 1952), or None.
+        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests.
+        retry_for: Age at which an undeliverable event is dropped as "expired" (default None: never).
+        retry_wait_max: Longest own wait between attempts (default 30.0); Retry-After (RFC 9110) is obeyed up to 300.
+        close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0).
+        spool_dir: Durable mode: a folder in which events wait on disk, and survive the process (default None).
+        spool_bytes: Most bytes that this process keeps in the spool (default 1 GiB).
+        spool_fsync: Survive a power cut, too: each commit waits for the disk (default False).
+        verify: TLS: True (default), False, or the path of a CA bundle, as in requests.
+        cert: TLS client certificate: a PEM file, or (certificate, key), as in requests (default None).
+        proxies: As in requests; default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
+        headers: Extra request headers (default None); none that loghttp sets itself, as Authorization.
 
     Raises:
         ConfigurationError: a bad or missing argument; the message names it and the cure.
@@ -156,7 +176,27 @@ class SekoiaHandler(IntakeHandler):
         fields: Static members on every event: text, numbers, booleans.
         redact: Names (any case, any depth) of extras whose values are sent as `"[redacted]"`.
         level: As in `logging.Handler`.
-        **delivery: See `DeliveryOptions`.
+        **delivery: The options of `DeliveryOptions`, all times in seconds:
+        batch_events: A batch is sent when it holds this many events (default: the intake's advice, 5,000).
+        batch_bytes: A batch is sent when it holds this many bytes, uncompressed (default: the intake's advice, 5 MB).
+        flush_interval: A batch is sent when its oldest event is this old (default 1.0).
+        flush_level: A record of this level or above makes its batch due at once (default logging.ERROR).
+        buffer_events: Most events kept in memory, all stages together (default 100,000).
+        buffer_bytes: Most bytes kept in memory, all stages together (default 64 MiB).
+        overflow: What gives way when the buffer is full: "drop_oldest" (default), "drop_newest", or "block".
+        block_timeout: With overflow="block": the longest a logging call waits (default None: until there is room).
+        compression: Compression of request bodies: "gzip" (default; RFC 1952), or None.
+        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests.
+        retry_for: Age at which an undeliverable event is dropped as "expired" (default None: never).
+        retry_wait_max: Longest own wait between attempts (default 30.0); Retry-After (RFC 9110) is obeyed up to 300.
+        close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0).
+        spool_dir: Durable mode: a folder in which events wait on disk, and survive the process (default None).
+        spool_bytes: Most bytes that this process keeps in the spool (default 1 GiB).
+        spool_fsync: Survive a power cut, too: each commit waits for the disk (default False).
+        verify: TLS: True (default), False, or the path of a CA bundle, as in requests.
+        cert: TLS client certificate: a PEM file, or (certificate, key), as in requests (default None).
+        proxies: As in requests; default: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment.
+        headers: Extra request headers (default None); none that loghttp sets itself, as Authorization.
 
     Raises:
         ConfigurationError: a bad or missing argument; the message names it and the cure.

@@ -54,6 +54,14 @@ def wait_until(true: Callable[[], Any], what: str, timeout: float = DEADLINE) ->
         time.sleep(0.01)
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has IPv6's loopback."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as tried:
+        tried.bind(("::1", 0))
+        return True
+    return False
+
+
 def messages(intake: LocalIntake) -> list[str]:
     """What has arrived."""
     return [event.message for event in intake.events]

@@ -19,7 +19,9 @@ import pytest
 from processes import environment, messages
 from servers import wait_until
 from serving import DEADLINE, Served, module, requests, script, serving
+from spools import names
 
+import loghttp
 from loghttp import _uwsgi
 from loghttp.testing import LocalIntake
 
@@ -151,6 +153,31 @@ def test_gunicorn_with_gevent(local_intake: LocalIntake, tmp_path: Path) -> None
 
     assert (requests(served), 2) == arrived(local_intake)
     assert "loghttp:" not in served.output
+
+
+def test_gunicorn_s_workers_on_one_spool(
+    local_intake: LocalIntake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight workers share a folder in an outage, one is killed, all end: the next process delivers each record once."""
+    pytest.importorskip("click")
+    from loghttp.cli._spool_folder import look
+
+    spool = tmp_path / "spool"
+    monkeypatch.setenv("SPOOL_DIR", str(spool))
+    local_intake.fail_when(status=503)
+    with serving(*gunicorn("--preload", "--workers", "8"), intake=local_intake, folder=tmp_path) as served:
+        workers = served.ask_often(100, clients=8)
+        wait_until(lambda: 100 + 1 == sum(file.events for file in look(spool).files), "all is on disk", DEADLINE)
+        os.kill(int(workers.pop()), signal.SIGKILL)
+        assert 0 == served.stop()
+    assert "loghttp:" not in served.output
+
+    local_intake.heal()
+    heir = loghttp.HumioHECHandler(local_intake.url, local_intake.token, spool_dir=spool)
+    assert heir.flush(timeout=DEADLINE)
+    heir.close()
+    assert (requests(served), 1) == arrived(local_intake)
+    assert [] == names(spool)
 
 
 # ---- uvicorn

@@ -17,7 +17,7 @@ MOST_LINES = 320
 
 # Each room imports from the floors above its own in this table, never from its own floor or from one below.
 FLOORS = (
-    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_celery", "_freeze", "_logginglock"),
+    ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_celery", "_freeze", "_gevent", "_logginglock"),
     ("_capture", "_checks", "_encoding", "_selflog"),
     ("_entry", "_options", "_uwsgi"),
     ("intakes",),

@@ -21,6 +21,7 @@ import pytest
 from conftest import Factory, wait_until
 from processes import DOWN, State, an_intake_that, messages, numbered, run
 
+from loghttp._stats import DROP_REASONS
 from loghttp.testing import LocalIntake
 
 DEADLINE = 20.0  # seconds; what waits longer hangs
@@ -426,6 +427,48 @@ def test_each_reason_is_told(outage: Outage, humio: Factory, logger: logging.Log
 
     [notice] = outage.notices
     assert ("7", {"2 too_large", "5 queue_full"}) == (notice[1], set(notice[2].split(", ")))
+
+
+#: How each reason comes about: what the intake answers to a request with the second record; the handler's options.
+LOSSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "expired": ({"status": 503}, {"retry_for": 0.01}),
+    "too_large": ({"status": 413}, {}),
+    "refused": ({"status": 400}, {}),
+    "intake_rejected": ({"event_ids": 0}, {}),
+    "shutdown": ({"status": 503}, {"close_timeout": 0.2}),
+    "encoding": ({"status": 503}, {}),  # it never gets there, nor does the next
+    "queue_full": ({"status": 503}, {"buffer_events": 1, "overflow": "drop_newest"}),
+}
+
+
+def test_every_reason_comes_about() -> None:
+    """No reason is left out below; `test_a_file_that_breaks_while_it_is_read` has the one of durable mode."""
+    assert DROP_REASONS.keys() == LOSSES.keys() | {"unreadable"}
+
+
+@pytest.mark.parametrize("reason", LOSSES)
+def test_every_loss_is_counted_with_its_reason(
+    reason: str, intake: LocalIntake, sekoia: Factory, logger: logging.Logger
+) -> None:
+    """Whatever a record was lost by, it is in the books as that, and the one beside it is delivered."""
+    fault, options = LOSSES[reason]
+    handler = sekoia(**{"retry_wait_max": 0.05, **options})
+    if reason == "encoding":
+        handler.addFilter(lambda record: 1 / len(record.args))
+    held = b"first" if reason == "queue_full" else b"second"
+    intake.fail_when(lambda request: held in request.body, **fault)
+    logger.info("the %s", "first")
+    if reason != "queue_full":  # there, the first one is still in the second one's way
+        assert handler.flush(DEADLINE)
+    logger.info("the second")
+    if reason == "queue_full":
+        intake.heal()
+    if reason != "shutdown":
+        assert handler.flush(DEADLINE)
+    handler.close()
+
+    assert {reason: 1} == dict(handler.stats().dropped)
+    assert ["the first"] == [message for message in messages(intake) if message.startswith("the")]
 
 
 def test_a_notice_that_fails_is_told_later(intake: LocalIntake, humio: Factory, logger: logging.Logger) -> None:

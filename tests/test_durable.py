@@ -991,6 +991,25 @@ def test_damaged_files_are_moved_aside(
     assert "" == capfd.readouterr().err
 
 
+def test_a_file_that_breaks_while_it_is_read(intake: LocalIntake, durable: Make, folder: Path) -> None:
+    """What is still in a file that breaks after it was adopted is lost as `unreadable`, and told; the file is kept."""
+    leave_behind(durable, intake, "x" * 20_000, 300)  # more in all than SQLite keeps in memory
+    [file] = spools(folder)
+    intake.fail_when(status=503)
+    with listening() as voice:
+        heir = durable(batch_events=10)
+        wait_until(lambda: heir.stats().retries)
+        with file.open("r+b") as content:
+            content.write(b"\xff" * file.stat().st_size)
+        intake.heal()
+        assert f"{file.name}.damaged" in voice.wait_for("cannot be read")
+        assert heir.flush(10.0) is True
+    stats = heir.stats()
+    assert (300, 10, {"unreadable": 290}) == (stats.accepted, stats.delivered, dict(stats.dropped))
+    heir.close()
+    assert [f"{file.name}.damaged"] == [name for name in names(folder) if name.endswith(".damaged")]
+
+
 def test_a_damaged_file_does_not_hide_others(intake: LocalIntake, durable: Make, folder: Path) -> None:
     """Beside a damaged file, one that can be read is delivered whole."""
     with pytest.MonkeyPatch.context() as patch:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import requests
 from cases import each
+from servers import has_ipv6
 
 from loghttp.testing import Fault, LocalIntake, ReceivedEvent, ReceivedRequest
 
@@ -700,6 +701,19 @@ def test_it_listens_on_the_host_that_is_asked_for_and_on_no_other(session: reque
         assert 200 == session.post(intake.url + HEC, data=ONE, headers=HEC_HEADERS, timeout=10).status_code
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", int(port)), timeout=10).close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_it_listens_on_ipv6(session: requests.Session) -> None:
+    """An IPv6 address stands in brackets in the URL, and its port, too, is kept in an outage."""
+    with LocalIntake(host="::1") as intake:
+        port = intake.url.removeprefix("http://[::1]:")
+        assert 200 == session.post(intake.url + HEC, data=ONE, headers=HEC_HEADERS, timeout=10).status_code
+        intake.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("::1", int(port)), timeout=10).close()
+        intake.start()
+        assert 200 == session.post(intake.url + HEC, data=ONE, headers=HEC_HEADERS, timeout=10).status_code
 
 
 def test_repr_shows_neither_token_nor_key(

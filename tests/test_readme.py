@@ -367,9 +367,10 @@ def test_fluent_bit() -> None:
     """The input has the plugin and the options that the tests run."""
     yaml = pytest.importorskip("yaml")
     [given] = yaml.safe_load(only("yaml", "splunk"))["pipeline"]["inputs"]
-    options = dict(re.findall(r'(\w+): "([^"]*)"', FluentBit.source.format(port=8088, token="collector-token")))
+    source = FluentBit.source.format(port=8088, token="collector-token", more="")
+    options = dict(re.findall(r'(\w+): "([^"]*)"', source))
     assert {**options, "listen": "0.0.0.0", "port": 8088} == {k: v for k, v in given.items() if k != "name"}  # noqa: S104
-    assert f'"{given["name"]}"' in FluentBit.source
+    assert f'"{given["name"]}"' in source
 
 
 def test_nginx() -> None:

@@ -27,6 +27,7 @@ import pytest
 pytest.importorskip("click")
 
 from click.testing import CliRunner
+from servers import has_ipv6
 
 import loghttp
 from loghttp.cli import cli
@@ -192,6 +193,20 @@ def test_on_another_address_than_loopback_a_token_is_made_up() -> None:
         assert f"HUMIO_INGEST_TOKEN={token[1]}" in said
         assert 401 == ask(f"http://127.0.0.2:{port[1]}", "/api/poll").status
         assert 200 == ask(f"http://127.0.0.2:{port[1]}", "/api/about", Authorization=f"Bearer {token[1]}").status
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_on_ipv6() -> None:
+    """On IPv6's loopback no token is demanded, and every printed address has its brackets."""
+    with command("--host", "::1") as (_, reader):
+        said = read_until(reader, r"-d '.*'")
+        page = re.search(r"open http://\[::1\]:(\d+)/ ", said)
+        intake = re.search(r"HUMIO_URL=(http://\[::1\]:\d+) ", said)
+        assert page
+        assert intake
+        about = ask(f"http://[::1]:{page[1]}", "/api/about")
+        assert (200, intake[1]) == (about.status, about.json["intake"])
+        assert 200 == ask(intake[1], "/api/v1/ingest/hec", {"event": "hello"}, **HEC_HEADERS).status
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,16 @@ def test_green_threads(kind: str, local_intake: LocalIntake) -> None:
     assert numbered("green-7", 20) == [message for message in found if message.startswith("green-7 ")]
 
 
+def test_gevent_at_the_end(local_intake: LocalIntake) -> None:
+    """gevent looks names up on threads of its own; where none starts any more, all is delivered all the same."""
+    module("gevent")
+
+    ended = run("green_end.py", intake=local_intake, fresh=True)
+
+    assert (0, "") == (ended.status, ended.stderr)
+    assert numbered("late", 3) == messages(local_intake)
+
+
 def test_asyncio_is_never_blocked(local_intake: LocalIntake) -> None:
     """While a POST hangs for minutes, the event loop goes on and all records are taken in.
 

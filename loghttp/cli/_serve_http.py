@@ -85,6 +85,7 @@ class PageServer(ThreadingHTTPServer):
         self.site = site
         self._lock = threading.Lock()  # held for `_open`
         self._open: set[socket.socket] = set()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
         self.gate = Gate(site.token, self.server_port)
         self._acceptor = threading.Thread(

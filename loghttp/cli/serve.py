@@ -29,14 +29,16 @@ from loghttp.cli._serve_intake import ServedIntake
 from loghttp.cli._serve_store import Store
 
 _TOKEN: Final = "dev-token"  # noqa: S105 - on loopback it keeps nobody out, it stands where yours will
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
-_EVERYWHERE: Final = frozenset({"", "0.0.0.0"})  # noqa: S104 - compared with, not bound to
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 _SHORTEST_TOKEN: Final = 8  # characters, where others can try
 
 
 @click.command()
 @click.option("--port", default=8088, show_default=True, metavar="PORT", type=click.IntRange(0, 65534))
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 is all, and :: with IPv6."
+)
 @click.option(
     "--token",
     envvar="LOGHTTP_SERVE_TOKEN",
@@ -75,7 +77,7 @@ def serve(port: int, host: str, token: str | None, open_browser: bool, max_event
     store = Store(max_events)
     with _ended_by_signals(), running(host, (port, port and port + 1), demanded, store) as page:
         name = socket.gethostname() if host in _EVERYWHERE else host
-        url = f"http://{name}:{page.server_port}/" + (f"?token={demanded}" if demanded else "")
+        url = f"http://{_in_url(name)}:{page.server_port}/" + (f"?token={demanded}" if demanded else "")
         _tell(url, page.site.about(name))
         if open_browser and not webbrowser.open(url):
             click.echo("No browser could be opened from here.", err=True)
@@ -90,7 +92,7 @@ def running(host: str, ports: tuple[int, int], token: str | None, store: Store) 
 
     def about(name: str) -> dict[str, Any]:
         intake_port = intake.intake.url.rpartition(":")[2]
-        return about_intake(f"http://{name}:{intake_port}", token or _TOKEN, store.most_events)
+        return about_intake(f"http://{_in_url(name)}:{intake_port}", token or _TOKEN, store.most_events)
 
     with _ports(ports[0]):
         page = PageServer(host, ports[0], Site(store, intake, about, token))
@@ -105,6 +107,10 @@ def running(host: str, ports: tuple[int, int], token: str | None, store: Store) 
     finally:
         page.stop()
         intake.stop()
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name  # an IPv6 address
 
 
 def about_intake(url: str, token: str, max_events: int) -> dict[str, Any]:

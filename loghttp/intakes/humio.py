@@ -20,7 +20,7 @@ from loghttp.intakes import Request
 
 ENDPOINTS: Final = ("/api/v1/ingest/hec", "/services/collector")
 LIMITS: Final = Limits(batch_events=5_000, batch_bytes=5_000_000, event_bytes=1_000_000)
-_FIELDS_MAX: Final = 7_900  # the server keeps 8,000 a event; a few are its own
+_FIELDS_MAX: Final = 7_900  # the server keeps 8,000 an event; a few are its own
 
 EventFormat = Literal["string", "object"]
 

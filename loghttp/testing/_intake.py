@@ -32,7 +32,7 @@ class LocalIntake:
     Args:
         token: the ingest token that Humio's endpoints want.
         intake_key: the intake key that SEKOIA.IO's endpoints want.
-        host: the IPv4 address, or its name, to listen on. What is not loopback can be reached by others.
+        host: the address (IPv4 or IPv6), or its name (IPv4), to listen on. What is not loopback, others can reach.
         port: TCP port; 0 takes a free one. Either is this intake's own until its ``with`` ends, stopped or not.
         repository: what an event's ``index`` must be if it has one; None: anything.
         keep_alive: whether connections stay open after an answer.
@@ -96,7 +96,7 @@ class LocalIntake:
         """
         if not self._port:
             raise RuntimeError("LocalIntake has no URL before it is started: use `with` or start()")
-        return f"http://{self.host}:{self._port}"
+        return f"http://[{self.host}]:{self._port}" if ":" in self.host else f"http://{self.host}:{self._port}"
 
     def start(self) -> None:
         """Listen. Does nothing if it does already; after a `stop`, on the same port as before.

@@ -65,6 +65,11 @@ class _Client:
             self.socket.shutdown(socket.SHUT_RDWR)
 
 
+def _family_of(host: str) -> socket.AddressFamily:
+    """What a socket has to be to listen on `host`: IPv6 where that is such an address, else IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class ReservedPort:
     """Keeps a port of `host` for its owner, who may listen on it and stop as often as it likes, until `release`.
 
@@ -76,7 +81,7 @@ class ReservedPort:
     """
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        self._socket = socket.socket()
+        self._socket = socket.socket(_family_of(host))
         try:
             # On Linux a server that sets this too may listen on the same port, and `IntakeServer` does.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,6 +109,7 @@ class IntakeServer(ThreadingHTTPServer):
         self.desk = desk
         self._clients: dict[socket.socket, _Client] = {}
         self._changed = threading.Condition()
+        self.address_family = _family_of(desk.host)
         super().__init__((desk.host, port), _Handler)
         self._acceptor = threading.Thread(
             target=self.serve_forever, args=(_STOP_POLL,), name="LocalIntake", daemon=True

@@ -1,7 +1,8 @@
 """A WSGI application that logs its import and each request, and answers with its process id.
 
 Nothing leaves by itself for a minute, but for errors: what else arrives is what the end of a worker delivered.
-A path that begins with `/now` makes an error of its request, which the living worker has to send.
+A path that begins with `/now` makes an error of its request, which the living worker has to send. With SPOOL_DIR set,
+records wait in that folder.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import loghttp
 
-handler = loghttp.HumioHECHandler(flush_interval=60, close_timeout=10)
+handler = loghttp.HumioHECHandler(flush_interval=60, close_timeout=10, spool_dir=os.environ.get("SPOOL_DIR"))
 log = logging.getLogger("shop")
 log.addHandler(handler)
 log.setLevel(logging.INFO)
