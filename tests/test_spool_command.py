@@ -13,18 +13,23 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from conftest import line_threads, wait_until
 from interpreters import Interpreter
 from terminals import DEADLINE, ESCAPE, KEY, TOKEN, Ended, environment, run_in_pipe, run_in_terminal
 
+import loghttp
 from loghttp.testing import LocalIntake
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
+
+from loghttp.cli import _spool_drain
+from loghttp.cli._spool_folder import look
 
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
 
@@ -460,6 +465,24 @@ def test_ctrl_c_stops_draining_and_loses_nothing(spool: Path, down: LocalIntake)
     assert "\n  5 still in the folder" in out
     assert 0 == drain(spool).code
     assert orders(5) == messages(down)
+
+
+def test_ctrl_c_in_the_first_moment_of_a_drain(spool: Path, down: LocalIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that was only just made when Ctrl-C came is closed as any other, and its books are told."""
+
+    class Interrupted(loghttp.HumioHECHandler):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            signal.raise_signal(signal.SIGINT)
+
+    leave(spool, down.url, 5)
+    monkeypatch.setenv("HUMIO_INGEST_TOKEN", TOKEN)
+    monkeypatch.setenv("HUMIO_URL", down.url)
+    [target], _ = _spool_drain.plan(look(spool))
+    target = replace(target, kind=replace(target.kind, handler=Interrupted))
+    outcomes, why = _spool_drain.deliver(spool, [target], auth_scheme="Bearer", timeout=None, tell=lambda *_: None)
+    assert ("Stopped.", 1) == (why, len(outcomes))
+    assert [] == line_threads()
 
 
 def test_drain_leaves_the_living_alone(spool: Path, down: LocalIntake) -> None:

@@ -9,9 +9,11 @@ token was used with the URL that the file holds.
 from __future__ import annotations
 
 import os
+import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -144,7 +146,8 @@ def deliver(
     try:
         for target in targets:
             if target.to_adopt:
-                handlers.append((target, _handler(folder, target, auth_scheme)))
+                with _interrupted_later():  # a handler delivers as soon as it is made
+                    handlers.append((target, _handler(folder, target, auth_scheme)))
         while not all(_done(target, handler, deadline) for target, handler in handlers):
             tell(*_progress(handlers))
             if time.monotonic() >= deadline:
@@ -158,6 +161,16 @@ def deliver(
             handler.close()
     tell(*_progress(handlers))
     return [Outcome(target, handler.stats()) for target, handler in handlers], why
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Have Ctrl-C wait for what is within."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _handler(folder: Path, target: Target, auth_scheme: str) -> Any:
