@@ -33,6 +33,7 @@ _PENDING_MOST: Final = 15_000
 _PENDING_BYTES: Final = 8 * 1024 * 1024
 """Bytes of their lines; loghttp counts a waiting text three times, so this stays below its buffer_bytes."""
 _LOOK_EVERY: Final = 0.01
+_DISK_SECONDS: Final = 15.0  # when stopping: for a disk that is busy, not one that fails; a second signal does not wait
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -265,7 +266,7 @@ class Shipment:
         """With a spool: wait until nothing is in memory, then save the position; also when we stop."""
         if not self._durable:
             return
-        until = time.monotonic() + 5.0  # when stopping: a disk that is busy, not one that fails
+        until = time.monotonic() + _DISK_SECONDS
         while (stats := self._handler.stats()).pending > stats.spooled:
             self._stop.watch(stats, waiting=True)
             if self._stop and time.monotonic() > until:
