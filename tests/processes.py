@@ -26,7 +26,7 @@ from loghttp.testing import LocalIntake
 
 PROGRAMS = Path(__file__).parent / "programs"
 
-HANG = 20.0
+HANG = 45.0
 """Seconds after which a program hangs: well below the 30 s of a read time-out, well above a busy machine's pace."""
 
 State = Literal["is up", "refuses connections", "never answers"]
