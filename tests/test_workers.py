@@ -22,11 +22,13 @@ from processes import PROGRAMS, environment, messages, numbered, run
 from servers import wait_until
 from serving import DEADLINE, module, serving
 
+import loghttp
 from loghttp.testing import LocalIntake
 
 pytestmark = pytest.mark.timeout(150)  # Celery alone takes five seconds to end, wherever it runs
 
 TASKS = 20  # as in the program
+ALL = sorted(["ready", *numbered("task", TASKS)])
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 HANG_OF_A_POST = 5_000.0  # milliseconds; the shortest that waiting for the network could have taken
 
@@ -48,31 +50,52 @@ def test_celery(pool: str, options: list[str], local_intake: LocalIntake, tmp_pa
     """
     if pool == "gevent":
         module("gevent")
-    output = tmp_path / "output"
-    with output.open("wb") as log:
+    with celery(tmp_path, local_intake, "--pool", pool, *options) as process:
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(DEADLINE), (tmp_path / "output").read_text()
+        # Celery's main process does not wait for all of its children; they end a moment later.
+        wait_until(lambda: not alive(process.pid), "the worker processes end", DEADLINE)
+
+    assert ALL == sorted(messages(local_intake))
+    assert "loghttp:" not in (tmp_path / "output").read_text()
+
+
+def test_celery_s_workers_on_one_spool(local_intake: LocalIntake, tmp_path: Path) -> None:
+    """Eight workers share a folder in an outage, all are killed: the next process delivers each record once."""
+    pytest.importorskip("click")
+    from loghttp.cli._spool_folder import look
+
+    spool = tmp_path / "spool"
+    local_intake.fail_when(status=503)
+    with celery(tmp_path, local_intake, "--concurrency=8", SPOOL_DIR=str(spool)):
+        wait_until(lambda: len(ALL) == sum(file.events for file in look(spool).files), "all is on disk", DEADLINE)
+
+    local_intake.heal()
+    heir = loghttp.HumioHECHandler(local_intake.url, local_intake.token, spool_dir=spool)
+    wait_until(lambda: 0 == sum(file.events for file in look(spool).files), "all is delivered", DEADLINE)
+    heir.close()
+    assert ALL == sorted(messages(local_intake))
+
+
+@contextmanager
+def celery(folder: Path, intake: LocalIntake, *options: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that has done all tasks; in the end it is killed, with all its processes."""
+    with (folder / "output").open("wb") as log:
         process = subprocess.Popen(
-            [*module("celery"), "--quiet", "-A", "celery_worker", "worker", *QUIET, "--pool", pool, *options],
-            env=environment(local_intake, FOLDER=str(tmp_path), PYTHONWARNINGS="ignore"),
+            [*module("celery"), "--quiet", "-A", "celery_worker", "worker", *QUIET, *options],
+            env=environment(intake, FOLDER=str(folder), PYTHONWARNINGS="ignore", **variables),
             cwd=PROGRAMS,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        wait_until(
-            lambda: len(list(tmp_path.glob("done/*"))) == TASKS or process.poll(), "all tasks are done", DEADLINE
-        )
-        process.send_signal(signal.SIGTERM)
-        assert 0 == process.wait(DEADLINE), output.read_text()
-        # Celery's main process does not wait for all of its children; they end a moment later.
-        wait_until(lambda: not alive(process.pid), "the worker processes end", DEADLINE)
+        wait_until(lambda: len(list(folder.glob("done/*"))) == TASKS or process.poll(), "all tasks are done", DEADLINE)
+        yield process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-    assert sorted(["ready", *numbered("task", TASKS)]) == sorted(messages(local_intake))
-    assert "loghttp:" not in output.read_text()
 
 
 def alive(group: int) -> bool:

@@ -33,14 +33,15 @@ def comparison(results: Mapping[str, Result], path: Path) -> None:
     left, middle, right = figure.subplots(1, 3, sharey=True)
     _bars(left, labels, [results[name]["p50_ratio"] for name in names], colours, "{:.1f}x")
     _bars(middle, labels, [results[name]["cpu_ratio"] for name in names], colours, "{:.1f}x")
-    _bars(right, labels, [results[name]["rate"] / 1000 for name in names], colours, "{:.1f}")
+    near, far = (
+        [results.get(f"{name}{suffix}", {"rate": 0})["rate"] / 1000 for name in names] for suffix in ("", "-50ms")
+    )
+    right.barh(labels, far, height=0.15, color=_FAR, zorder=2)
+    _bars(right, labels, near, colours, "{:.1f}", ends=[max(pair) for pair in zip(near, far, strict=True)])
     middle.set_xscale("log")
     left.set_title("logger.info, median\n(NullHandler = 1)")
     middle.set_title("CPU an event, whole process\n(NullHandler = 1; log scale)")
     right.set_title("thousand events/s until all have arrived\n(dark: intake 50 ms away)")
-    for row, name in enumerate(names):
-        if far := results.get(f"{name}-50ms"):
-            right.barh(row, far["rate"] / 1000, height=0.15, color=_FAR)
     _save(figure, path)
 
 
@@ -69,9 +70,13 @@ def cliffs(results: Mapping[str, Result], path: Path) -> None:
         _save(figure, path)
 
 
-def _bars(axes: Any, labels: list[str], values: list[float], colours: list[str], form: str) -> None:
-    bars = axes.barh(labels, values, color=colours)
-    axes.bar_label(bars, labels=[form.format(value) for value in values], padding=3, fontsize=8)
+def _bars(
+    axes: Any, labels: list[str], values: list[float], colours: list[str], form: str, ends: list[float] | None = None
+) -> None:
+    """One bar for each value, and beyond its end, or that of a longer one beside it, the value."""
+    axes.barh(labels, values, color=colours)
+    unseen = axes.barh(labels, ends or values, alpha=0)
+    axes.bar_label(unseen, labels=[form.format(value) for value in values], padding=3, fontsize=8)
     axes.margins(x=0.18)
     axes.grid(axis="x", color=_GRID)
     axes.set_axisbelow(True)

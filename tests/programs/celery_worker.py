@@ -31,7 +31,8 @@ log = logging.getLogger("shop")
 
 @setup_logging.connect
 def configure(**_: object) -> None:
-    log.addHandler(loghttp.HumioHECHandler(flush_interval=60, close_timeout=10))
+    spool = os.environ.get("SPOOL_DIR")
+    log.addHandler(loghttp.HumioHECHandler(flush_interval=60, close_timeout=10, spool_dir=spool))
     log.setLevel(logging.INFO)
 
 
