@@ -79,7 +79,7 @@ def spool(
     \b
     Exit status:
       0    fine; with --drain: every event for the destination is delivered
-      1    something could not be read, delivered or removed, or DIR does not exist
+      1    something could not be read, delivered or removed, or DIR is not there
       2    the command was not understood, or a token is missing
       130  stopped by Ctrl-C; with --drain: 1, as not all is delivered
     """
