@@ -92,6 +92,15 @@ def an_intake_that(state: State) -> Iterator[LocalIntake]:
         yield intake
 
 
+def alive(group: int) -> bool:
+    """Whether a process of this group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def messages(intake: LocalIntake) -> list[str]:
     """What the intake holds, in order of arrival."""
     return [event.message for event in intake.events]

@@ -294,8 +294,18 @@ class Squid(Proxy):
     log = "access"
     stop_signal = signal.SIGKILL  # its own way of ending takes a second, and it has nothing to lose
 
+    @property
+    def _service(self) -> str:
+        """Its name among other squids; two of one name, when they start at once, are in each other's way."""
+        return f"squid{self.port}"
+
     def command(self) -> list[str]:
-        return ["-N", "-f", str(self.directory / "squid.conf")]
+        return ["-N", "-n", self._service, "-f", str(self.directory / "squid.conf")]
+
+    def stop(self) -> None:
+        super().stop()
+        for memory in Path("/dev/shm").glob(f"{self._service}-*"):  # noqa: S108  what it shares there outlives it
+            memory.unlink(missing_ok=True)
 
     def _configure(self, password: str) -> None:
         as_root = os.geteuid() == 0

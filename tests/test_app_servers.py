@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from processes import environment, messages
+from processes import alive, environment, messages
 from servers import wait_until
 from serving import DEADLINE, Served, module, requests, script, serving
 from spools import names
@@ -228,6 +228,8 @@ def test_django_reloads(project: Path, local_intake: LocalIntake, tmp_path: Path
         served.get("/orders/2/")
         os.killpg(served.process.pid, signal.SIGINT)  # as a terminal does
         assert 0 == served.process.wait(DEADLINE)
+        # It does not wait for the child, which still delivers.
+        wait_until(lambda: not alive(served.process.pid), "the child ends", DEADLINE)
 
     hec = [event.message for event in local_intake.events if event.dialect == "hec"]
     orders = [message for message in hec if message.startswith("order ")]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Factory
-from processes import PROGRAMS, environment, messages, numbered, run
+from processes import PROGRAMS, alive, environment, messages, numbered, run
 from servers import wait_until
 from serving import DEADLINE, module, serving
 
@@ -96,15 +96,6 @@ def celery(folder: Path, intake: LocalIntake, *options: str, **variables: str) -
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def alive(group: int) -> bool:
-    """Whether a process of this group is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("kind", ["gevent", "eventlet"])
