@@ -14,13 +14,13 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from queue import Empty, LifoQueue
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from loghttp import _checks
@@ -49,7 +49,27 @@ _CUT_OFF: Final = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeErro
 _compress: Final = _fastest_gzip()
 
 
-class _UnverifiedPool(HTTPSConnectionPool):
+class _Connections(LifoQueue[Any]):
+    """Connections of one process: in a forked child they are the parent's, and their lock may be held for ever.
+
+    urllib3 takes all of them out to close them, there too, when the interpreter goes down.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._owner = os.getpid()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if os.getpid() != self._owner:
+            raise Empty
+        return super().get(block, timeout)
+
+
+class _Pool:
+    QueueCls = _Connections
+
+
+class _UnverifiedPool(_Pool):
     """As the user asked by `verify=False`, and without a warning into the program at each request.
 
     urllib3 warns here, on our thread; under `-W error` nothing could be sent. Warnings cannot be caught for
@@ -61,19 +81,29 @@ class _UnverifiedPool(HTTPSConnectionPool):
             conn.connect()
 
 
-class _UnverifiedAdapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):
+    """With pools of our own kind, be they for a proxy or not."""
+
+    pool: type[_Pool] = _Pool
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _use_unverified_pool(self.poolmanager)
+        self._use_own_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
-        _use_unverified_pool(manager)
+        if not known:
+            self._use_own_pools(manager)
         return manager
 
+    def _use_own_pools(self, manager: Any) -> None:
+        kinds = manager.pool_classes_by_scheme.items()
+        manager.pool_classes_by_scheme = {name: type(kind.__name__, (self.pool, kind), {}) for name, kind in kinds}
 
-def _use_unverified_pool(manager: Any) -> None:
-    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _UnverifiedPool}
+
+class _UnverifiedAdapter(_Adapter):
+    pool = _UnverifiedPool
 
 
 class Sender:
@@ -151,8 +181,8 @@ class Sender:
         session = requests.Session()
         session.trust_env = False
         session.cert = options.cert
-        if options.verify is False:
-            session.mount("https://", _UnverifiedAdapter())
+        session.mount("http://", _Adapter())
+        session.mount("https://", _Adapter() if options.verify else _UnverifiedAdapter())
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         session.verify = bundle if options.verify is True and bundle else options.verify
         proxies = get_environ_proxies(url) if options.proxies is None else options.proxies

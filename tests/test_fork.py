@@ -78,6 +78,17 @@ def test_fork_in_the_middle_of_a_put(where: str, local_intake: LocalIntake) -> N
     assert sorted(numbered("parent", 2) + of_children(1)) == sorted(messages(local_intake))
 
 
+def test_fork_while_a_connection_changes_hands(local_intake: LocalIntake) -> None:
+    """At its end a child does not wait for a lock of the parent's connections, which nobody will ever release there.
+
+    urllib3 closes all connections when the interpreter goes down, also those that were the parent's.
+    """
+    ended = run("forks.py", "exits_though_connections_are_locked", intake=local_intake)
+
+    assert (0, "") == (ended.status, ended.stderr)
+    assert sorted([*numbered("parent-0", 1), *of_children(1)]) == sorted(messages(local_intake))
+
+
 def test_fork_after_close(slow_intake: LocalIntake) -> None:
     """A handler that was closed before the fork opens again in the child, and in the parent."""
     ended = run("forks.py", "forks_after_close", intake=slow_intake)

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 log = logging.getLogger("shop")
 in_callbacks: list[str] = []
@@ -123,6 +124,20 @@ def exits() -> None:
     attach()
     with threads_that_log():
         wait_for([fork(lambda c=c: child_exits(f"child-{c}")) for c in range(10)])
+
+
+def exits_though_connections_are_locked() -> None:
+    """The fork comes while urllib3 takes the courier's connection, or gives it back."""
+    handler = attach()
+    log.info("parent-0 0")
+    assert handler.flush(10.0)
+    session: Any = handler._line._courier._sender._session
+    pools = session.get_adapter(os.environ["HUMIO_URL"]).poolmanager.pools
+    (key,) = pools.keys()
+    pools[key].pool.mutex.acquire()
+    pid = fork(lambda: child_exits("child-0"))
+    pools[key].pool.mutex.release()
+    wait_for([pid])
 
 
 def flushes_and_leaves() -> None:
