@@ -98,7 +98,12 @@ class Served:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as an administrator does, by a signal to the main process alone; returns its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(DEADLINE)
+        try:
+            return self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGABRT)  # faulthandler prints where every thread stands
+            self.process.wait(DEADLINE)
+            pytest.fail(f"it did not end within {DEADLINE} s; it said:\n{self.output[-8_000:]}")
 
 
 def requests(served: Served) -> list[str]:
@@ -120,7 +125,7 @@ def serving(
         process = subprocess.Popen(
             [part.replace("PORT", str(reserved.number)) for part in command],
             cwd=cwd,
-            env=environment(intake, HOME=str(folder)),
+            env=environment(intake, HOME=str(folder), PYTHONFAULTHANDLER="1"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
