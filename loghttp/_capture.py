@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from time import time
 from traceback import TracebackException
-from types import NoneType
 from typing import Any, Final, NamedTuple
 
-from loghttp._freeze import ATOMS, ITEM_COST, Mark, freeze, safe_text
+from loghttp._freeze import ATOMS, INT_MAX, INT_MIN, ITEM_COST, Mark, freeze, safe_text
 
 STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None)))
 """The attributes that every LogRecord of this Python has; all others are extras."""
@@ -36,14 +35,14 @@ PLAIN_COST: Final = 1_000
 _SMALL: Final = 300  # characters of its message and values
 _FEW: Final = 5  # extras
 _PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
-_FIXED: Final = frozenset({float, bool, NoneType})  # in size
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 LATEST: Final = 253_402_300_799.0
 """Seconds since 1970 to the end of the year 9999: later than this is no time."""
 
 
 class Plain(NamedTuple):
-    """What is needed of a record that has nothing but a message, and texts and numbers beside it: most records."""
+    """What is needed of a record that has nothing but a message, and beside it texts, and numbers that JSON can carry:
+    most records."""
 
     sequence: int
     """First, as it tells two records apart: comparing them asks none of the program's objects."""
@@ -109,15 +108,29 @@ class Captured(logging.LogRecord):
         return self
 
 
+Bare = tuple[int, tuple[Any, ...], tuple[str, ...], tuple[Any, ...], float, str, int]
+"""A `Plain` without its names: how a small one waits, for to name it takes longer than to make it.
+
+An ordinary tuple of these is always small; a `Plain` is one of these too, of any size.
+"""
+
 SiteOf = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 _new: Final = tuple.__new__
 _LogRecord: Final = logging.LogRecord
 
 
-def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[], int]) -> Plain | None:
+def named(record: Captured | Bare) -> Captured | Plain:
+    """What waited bare, as a `Plain`; anything else as it is."""
+    return _new(Plain, record) if type(record) is tuple else record  # type: ignore[return-value]  # it is a Plain
+
+
+def capture_plain(  # noqa: PLR0912  a chain of questions, cheapest first
+    record: logging.LogRecord, site_of: SiteOf, number: Callable[[], int]
+) -> Bare | None:
     """What there is of a plain record, its message formatted and numbered; None if `record` is of another kind.
 
-    This is what most calls of `logger.info` wait for, so it is written for speed.
+    Bare if it is small, by which `Buffer.put` knows that it is. This is what most calls of `logger.info` wait for,
+    so it is written for speed.
     """
     attributes = record.__dict__
     try:
@@ -141,22 +154,22 @@ def capture_plain(record: logging.LogRecord, site_of: SiteOf, number: Callable[[
             values = values_of(attributes)
     except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
         return None
-    if type(message) is not str or type(line) is not int or type(when) is not float or not 0 <= when <= LATEST:
+    if type(message) is not str or type(line) is not int or type(when) is not float or not 0.0 <= when <= LATEST:
         return None
     size = len(message)
     for value in values:
         kind = type(value)
         if kind is str:
             size += len(value)
-        elif kind is int:
-            size += value.__sizeof__()
-        elif kind not in _FIXED:
+        elif kind is int or kind is float:
+            if not INT_MIN <= value <= INT_MAX:  # nor is NaN between anything
+                return None
+        elif kind is not bool and value is not None:
             return None
-    if size > _PLAIN_MOST:
-        return None
-    small = size <= _SMALL and len(values) <= _FEW
-    cost = PLAIN_COST if small else PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
-    return _new(Plain, (number(), site, names, values, when, message, cost))
+    if size <= _SMALL and len(values) <= _FEW:
+        return number(), site, names, values, when, message, PLAIN_COST
+    cost = PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
+    return Plain(number(), site, names, values, when, message, cost) if size <= _PLAIN_MOST else None
 
 
 def capture(record: logging.LogRecord, formatter: logging.Formatter | None = None, text: str | None = None) -> Captured:

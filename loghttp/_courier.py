@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from loghttp._backoff import Backoff
-from loghttp._batch import Batch, Event
+from loghttp._batch import Batch, Run, parted
 from loghttp._options import Delivery
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
@@ -55,7 +55,7 @@ class Courier(Worker):
         options: Delivery,
         books: Books,
         selflog: SelfLog,
-        notice: Callable[[str], Event],
+        notice: Callable[[str], Run],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._buffer = buffer
@@ -77,10 +77,10 @@ class Courier(Worker):
         with own_thread():
             while faults < _FAULTS_MAX or not self._buffer.closing.is_set():
                 try:
-                    events = self._buffer.take_events()
-                    if events is None:
+                    runs = self._buffer.take_runs()
+                    if runs is None:
                         break
-                    self._deliver(Batch(tuple(events)))
+                    self._deliver(Batch(tuple(runs)))
                     self._tell_losses()
                 except BaseException:  # noqa: BLE001  a fault of our own: a batch is lost, the thread is not
                     faults += 1
@@ -102,14 +102,14 @@ class Courier(Worker):
         refuses_all = False
         while pieces or suspects:
             if not pieces:  # what was between them is settled, and they still stand unproven
-                pieces, suspects = suspects, []
+                pieces, suspects = suspects[::-1], []
             piece = pieces.pop()
             verdict = self._send(piece)
-            piece = Batch(piece.events, piece.attempts + 1)
+            piece = Batch(piece.runs, piece.attempts + 1)
             match verdict:
                 case Delivered(taken):
                     self._delivered(piece, taken)
-                    pieces += suspects  # once more: the intake may have been mended since it refused them
+                    pieces += reversed(suspects)  # once more: the intake may have been mended since it refused them
                     suspects, trust, refuses_all = [], _TRUST, False
                 case TryLater() | Misconfigured():
                     pieces += self._wait(piece, verdict)
@@ -120,7 +120,7 @@ class Courier(Worker):
                     if len(piece) > 1:
                         pieces += reversed(self._split(piece, hint))
                     elif trust:
-                        self._buffer.dropped(piece.events, "refused", reason)
+                        self._buffer.dropped(piece.runs, "refused", reason)
                     else:
                         suspects.append(piece)
                     trust = max(0, trust - 1)
@@ -128,7 +128,7 @@ class Courier(Worker):
                         continue
                     # Bad events, or an intake that refuses everything? An event of our own tells.
                     answer = self._ask(reason)
-                    pieces += suspects
+                    pieces += reversed(suspects)
                     suspects, refuses_all = [], not isinstance(answer, Delivered)
                     if isinstance(answer, Delivered):
                         trust = _TRUST
@@ -166,17 +166,18 @@ class Courier(Worker):
     def _delivered(self, batch: Batch, taken: int | None) -> None:
         """Enter a success; what the intake did not take of it is lost, and is not sent again."""
         number = len(batch) if taken is None else min(taken, len(batch))
-        self._buffer.delivered(batch.events[:number])
-        if number < len(batch):
+        accepted, rejected = parted(batch.runs, number)
+        self._buffer.delivered(accepted)
+        if rejected:
             self._books.last_error = f"the intake took {number} of {len(batch)} events"
-            self._buffer.dropped(batch.events[number:], "intake_rejected")
+            self._buffer.dropped(rejected, "intake_rejected")
         self._backoff.succeeded()
         self._selflog.delivered()
 
     def _wait(self, batch: Batch, verdict: TryLater | Misconfigured) -> list[Batch]:
         """Wait before the next attempt; what is then left to send, without what is expired or given up."""
         if self._last_chance:
-            self._buffer.dropped(batch.events, "shutdown")
+            self._buffer.dropped(batch.runs, "shutdown")
             return []
         if isinstance(verdict, TryLater):
             self._selflog.not_delivered("later", verdict.reason, "it is tried again")
@@ -193,8 +194,8 @@ class Courier(Worker):
         if retry_for is None:
             return [batch]
         born_since = self._clock() - retry_for
-        self._buffer.dropped([event for event in batch.events if event.born < born_since], "expired")
-        rest = tuple(event for event in batch.events if event.born >= born_since)
+        self._buffer.dropped([run for run in batch.runs if run.born < born_since], "expired")
+        rest = tuple(run for run in batch.runs if run.born >= born_since)
         return [Batch(rest, batch.attempts)] if rest else []
 
     def _split(self, batch: Batch, hint: int | None = None) -> list[Batch]:
@@ -205,11 +206,11 @@ class Courier(Worker):
     def _smaller(self, batch: Batch) -> list[Batch]:
         if len(batch) > 1:
             return self._split(batch)
-        event = batch.events[0]
+        (event,) = batch.runs
         limit = len(event.body) // 2
         body = self._intake.cut(event.body, limit) if limit >= _CUT_LEAST else None
         if body is None or len(body) >= len(event.body):
-            self._buffer.dropped(batch.events, "too_large")
+            self._buffer.dropped(batch.runs, "too_large")
             return []
         return [Batch((self._buffer.exchanged(event, event._replace(body=body)),), batch.attempts)]
 
@@ -245,10 +246,10 @@ def _refuses_all(answer: Verdict, reason: str) -> TryLater | Misconfigured:
     return Misconfigured(reason, "the intake refuses every event: check url, endpoint, index, sourcetype")
 
 
-def _age(event: Event) -> tuple[float, int]:
-    return event.born, event.row
+def _age(run: Run) -> tuple[float, int]:
+    return run.born, run.row
 
 
-def _in_order(pieces: Sequence[Batch]) -> tuple[Event, ...]:
+def _in_order(pieces: Sequence[Batch]) -> tuple[Run, ...]:
     """What is still to be delivered, oldest first."""
-    return tuple(sorted((event for piece in reversed(pieces) for event in piece.events), key=_age))
+    return tuple(sorted((run for piece in reversed(pieces) for run in piece.runs), key=_age))

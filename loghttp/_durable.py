@@ -11,11 +11,12 @@ import time
 from collections.abc import Sequence
 
 from loghttp import _spooling
-from loghttp._batch import Event, cost
+from loghttp._batch import Run, cost, count
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._spool import Spool
 from loghttp._spool_file import SpoolFile, disk
+from loghttp._spool_rows import taken_out
 from loghttp._spooling import SpoolingBuffer
 from loghttp._stats import Books, DropReason
 
@@ -28,7 +29,7 @@ class DurableBuffer(SpoolingBuffer):
         self._looked_at = float("-inf")
         self._others_turn = False
 
-    def take_events(self) -> list[Event] | None:
+    def take_runs(self) -> list[Run] | None:
         while True:
             self._look_for_files()
             with self._lock:
@@ -38,19 +39,19 @@ class DurableBuffer(SpoolingBuffer):
                 if self._outbox and wait <= 0:
                     self._courier_bell.awaited, self._source = False, None
                     self._taken = memory = self._outbox.take_batch()
-                    self._in_hand = len(memory)
+                    self._in_hand = count(memory)
                     self._in_hand_bytes = cost(memory)
                     return memory
-            events, spool_wait = self._take_from_spool()
-            if events:
+            runs, spool_wait = self._take_from_spool()
+            if runs:
                 self._courier_bell.awaited = False
-                return events
+                return runs
             if self._drained and not self._outbox and (self._gave_up or self._spool.is_empty()):
                 self._spool.close()
                 return None
             self._courier_bell.wait(max(0.0, min(wait, spool_wait, _spooling.LOOK_EVERY)))
 
-    def _take_from_spool(self) -> tuple[list[Event], float]:
+    def _take_from_spool(self) -> tuple[list[Run], float]:
         """The next batch from disk, or how many seconds to wait for one; backlog and own file take turns."""
         if self._gave_up:
             return [], 0.0 if self._drained else _spooling.LOOK_EVERY
@@ -62,10 +63,10 @@ class DurableBuffer(SpoolingBuffer):
                 candidates.insert(len(candidates) if self._others_turn else 0, own)
         for file in candidates:
             try:
-                with disk():  # so that the listener does not drop the same rows meanwhile
-                    events = file.read(self._options.batch_events, self._batch_bytes)
-                    if events:
-                        self._source, self._hand = file, events
+                with disk():  # so that the listener does not drop the same events meanwhile
+                    runs = file.read(self._options.batch_events, self._batch_bytes)
+                    if runs:
+                        self._source, self._hand = file, runs
             except sqlite3.OperationalError as error:  # locked, or the disk: later perhaps
                 self._spool.tell(error, file.path)
                 wait = _spooling.STILL_THERE_EVERY
@@ -73,66 +74,65 @@ class DurableBuffer(SpoolingBuffer):
             except sqlite3.Error as error:
                 self._discard(file, error)
                 continue
-            if events:
+            if runs:
                 self._others_turn = file is own
                 if file is own:
                     self._outbox.urgent = False
                     self._own_since = self._clock()
-                return events, 0.0
+                return runs, 0.0
         return [], wait
 
-    def delivered(self, events: Sequence[Event]) -> None:
+    def delivered(self, runs: Sequence[Run]) -> None:
         if self._source is None:
-            super().delivered(events)
-        elif events:
-            self._remove(self._source, events)
+            super().delivered(runs)
+        elif runs:
+            self._remove(self._source, runs)
             with self._lock:
-                self._books.deliver(len(events))
-                self._books.spooled -= len(events)
+                self._books.deliver(count(runs))
+                self._books.spooled -= count(runs)
 
-    def dropped(self, events: Sequence[Event], reason: DropReason, words: str = "") -> None:
+    def dropped(self, runs: Sequence[Run], reason: DropReason, words: str = "") -> None:
         if self._source is None:
-            super().dropped(events, reason)
+            super().dropped(runs, reason)
         elif reason == "shutdown":
             self._gave_up = True
-            self._take_from_hand(events)  # they stay in the spool: pending, not lost
-        elif events:
-            self._remove(self._source, events, words if reason == "refused" else None)
-            self._enter(events, reason)
+            self._take_from_hand(runs)  # they stay in the spool: pending, not lost
+        elif runs:
+            self._remove(self._source, runs, words if reason == "refused" else None)
+            self._enter(runs, reason)
 
-    def exchanged(self, event: Event, smaller: Event) -> Event:
-        return smaller if self._source else super().exchanged(event, smaller)
+    def exchanged(self, run: Run, smaller: Run) -> Run:
+        return smaller if self._source else super().exchanged(run, smaller)
 
     def lose_in_hand(self) -> None:
         if self._source is None:
             super().lose_in_hand()
         else:
-            self.dropped(tuple(self._hand), "encoding")
+            self.dropped(self._hand, "encoding")
 
     def forget_files(self) -> None:
         for file in self._spool.files():
             file.forget()
 
-    def _remove(self, source: SpoolFile, events: Sequence[Event], words: str | None = None) -> None:
+    def _remove(self, source: SpoolFile, runs: Sequence[Run], words: str | None = None) -> None:
         with disk():
-            rows = self._take_from_hand(events)
+            leaving = self._take_from_hand(runs)
             try:
                 if words is None:
-                    source.delete(rows)
+                    source.delete(leaving)
                 else:
-                    source.bury(rows, words)
+                    source.bury(leaving, words)
             except sqlite3.Error as error:
-                source.done(rows)  # not deleted, but not to be sent again by this process
+                source.done(leaving)  # not deleted, but not to be sent again by this process
                 self._spool.tell(error)
 
-    def _take_from_hand(self, events: Sequence[Event]) -> list[Event]:
+    def _take_from_hand(self, runs: Sequence[Run]) -> list[Run]:
         """As they were read, and in order: some may have been cut since."""
         with disk():
-            taken, self._hand = self._hand, []
-            if len(events) < len(taken):
-                leaving = {event.row for event in events}
-                self._hand = [event for event in taken if event.row not in leaving]
-                taken = [event for event in taken if event.row in leaving]
+            if count(runs) == count(self._hand):
+                taken, self._hand = self._hand, []
+            else:
+                taken, self._hand = taken_out(self._hand, runs)
             return taken
 
     def _settle_markers(self) -> None:

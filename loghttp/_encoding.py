@@ -14,13 +14,11 @@ from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any, Final
 
-from loghttp._freeze import Mark, safe_text
+from loghttp._freeze import INT_MAX, INT_MIN, Mark, safe_text
 
 REDACTED: Final = "[redacted]"
 EMPTY: Final = "(empty message)"
 """Stands for a message without text, which strict servers refuse."""
-
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1  # what every server's signed 64 bit holds
 
 Dumps = Callable[[Any], bytes]
 
@@ -51,16 +49,33 @@ dumps_large: Final = _json_dumps()
 """The same for documents with a long text, of which orjson would hold seven times the length for a moment."""
 
 
-def _atom_dumps() -> tuple[Callable[[str], bytes], Callable[[float], bytes]]:
+def _number_text() -> Callable[[float], str]:
     try:
-        import orjson  # noqa: PLC0415  the `fast` extra
+        from orjson import dumps  # noqa: PLC0415  the `fast` extra
     except ImportError:
-        return lambda value: encode_basestring(value).encode(), lambda value: repr(value).encode()
-    return orjson.dumps, orjson.dumps
+        return repr
+    return lambda value: dumps(value).decode()
 
 
-dumps_text, dumps_number = _atom_dumps()
-"""The same for one text, or one finite number within 64 bits. Raise ValueError for a lone surrogate."""
+text_of_text: Final = encode_basestring
+"""The JSON of one text, as text: it is `dumps(value)` once UTF-8 is made of it, which fails for a lone surrogate."""
+text_of_number: Final = _number_text()
+"""The same for one finite number within 64 bits."""
+
+
+def _whole_dumps() -> Dumps | None:
+    try:
+        from orjson import dumps  # noqa: PLC0415  the `fast` extra
+    except ImportError:
+        return None
+    return dumps
+
+
+dumps_whole: Final = _whole_dumps()
+"""The same where it takes no longer for a whole document than for two of its members; None without orjson.
+
+What it returns is not for keeping, see `_orjson_dumps`.
+"""
 
 LARGE: Final = 65_536  # characters
 

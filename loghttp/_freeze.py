@@ -25,6 +25,9 @@ _TIMES: Final = frozenset({datetime, date, time_of_day, timedelta})
 ATOMS: Final = _NUMBERS | _TIMES | frozenset({str, bytes, NoneType, UUID})
 """Types (not their subclasses) whose values never change: they are kept as they are."""
 
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
+"""What every server's signed 64 bit holds."""
 MAX_DEPTH: Final = 16
 MAX_ITEMS: Final = 1_000
 """Items copied of one extra, all levels together: a logging call must not copy a database."""

@@ -18,7 +18,7 @@ import weakref
 from threading import get_ident
 from typing import Any
 
-from loghttp._capture import Captured, Plain, capture, capture_plain
+from loghttp._capture import Bare, Captured, capture, capture_plain, named
 from loghttp._checks import YEAR
 from loghttp._checks import level as checked_level
 from loghttp._entry import Reader
@@ -122,7 +122,7 @@ class HTTPHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in a record: captured as it is now, sent later. Never raises."""
-        captured: Plain | Captured | None = None
+        captured: Bare | Captured | None = None
         if self._site_of is not None:
             captured = capture_plain(record, self._site_of, self._books.next_number)
         if captured is None:
@@ -137,7 +137,7 @@ class HTTPHandler(logging.Handler):
         line = self._line
         while not line.put(captured):
             if sys.is_finalizing():  # a `__del__` at the very end: nothing is left to send it with
-                self._books.never_left(captured.when, "shutdown")
+                self._books.never_left(named(captured).when, "shutdown")
                 lost_at_exit(type(self).__name__, 1)
                 return
             line = self._reopen()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from loghttp._capture import PLAIN_COST, Captured, Plain
+from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._outbox import Marker
 
 _LARGE = 65_536  # bytes; from there on records are taken one at a time, for each is there several times meanwhile
@@ -19,7 +19,7 @@ class Inbox:
     """Records in order, and the flushes that wait among them."""
 
     def __init__(self) -> None:
-        self.records: deque[Captured | Plain] = deque()
+        self.records: deque[Captured | Bare] = deque()
         self.room = 0
         """How many records may wait here at present, if the others are plain. Set by the buffer."""
         self.forsaken = False
@@ -48,20 +48,22 @@ class Inbox:
     def put_marker(self, marker: Marker) -> None:
         self._markers.append((self._taken + len(self.records), marker))
 
-    def take(self, most: int) -> list[Captured | Plain]:
+    def take(self, most: int) -> list[Captured | Bare]:
         """The oldest records, none from behind a marker."""
         count = min(most, len(self.records))
         if self._markers:
             count = min(count, max(0, self._markers[0][0] - self._taken))
         if self.beyond:
-            count = next((at for at in range(count) if self.records[at].size >= _LARGE), count) or min(count, 1)
-        records = [self.records.popleft() for _ in range(count)]
+            count = next((at for at in range(count) if named(self.records[at]).size >= _LARGE), count) or min(count, 1)
+        next_record = self.records.popleft
+        records = [next_record() for _ in range(count)]
         self._taken += count
-        self.beyond -= sum([record.size for record in records]) - count * PLAIN_COST
+        if self.beyond:
+            self.beyond -= sum([named(record).size for record in records]) - count * PLAIN_COST
         return records
 
     def take_oldest(self) -> Captured | Plain:
-        record = self.records.popleft()
+        record = named(self.records.popleft())
         self._taken += 1
         self.beyond -= record.size - PLAIN_COST
         return record
@@ -72,7 +74,7 @@ class Inbox:
             return self._markers.popleft()[1]
         return None
 
-    def recall(self, record: Captured | Plain) -> bool:
+    def recall(self, record: Captured | Bare) -> bool:
         """Take back a record that was appended when nobody takes any more; False: somebody did after all."""
         try:
             index = self.records.index(record)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from loghttp._batch import Event
-from loghttp._capture import Captured, Plain
+from loghttp._batch import Run, gathered
+from loghttp._capture import Bare, Captured, Plain, named
 from loghttp._entry import Entry, Reader
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
@@ -65,20 +65,27 @@ class Listener(Worker, logging.handlers.QueueListener):
                     self._selflog.broke("records could not be handled")
                 self._buffer.pass_markers()
 
-    def _put(self, records: list[Captured | Plain]) -> None:
-        events: list[Event] = []
+    def _put(self, records: list[Captured | Bare]) -> None:
+        events: list[bytes] = []
+        created: list[float] = []
         size, urgent, now = 0, False, time.monotonic()
+        encode, flush_level = self._templates.encode, self._flush_level
         records.reverse()
         while records:  # taken off one by one, so that a large one is let go as soon as it is encoded
             record = records.pop()
-            event = self._templates.encode(record, now) if type(record) is Plain else None
-            if event is None and (event := self._encode(record, now)) is None:
+            if isinstance(record, tuple):
+                event, (_, site, _, _, when, _, cost) = encode(record), record
+                level = site[1]
+            else:
+                event, when, cost, level = None, record.when, record.size, record.__dict__.get("levelno")
+            if event is None and (event := self._encode(named(record))) is None:
                 continue
             events.append(event)
-            size += record.size
-            level = record.site[1] if type(record) is Plain else record.__dict__.get("levelno")
-            urgent = urgent or (level >= self._flush_level if type(level) is int else self._is_urgent(level))
-        self._buffer.put_events(events, size, urgent=urgent)
+            created.append(when)
+            size += cost
+            if not urgent:
+                urgent = level >= flush_level if type(level) is int else self._is_urgent(level)
+        self._buffer.put_runs([*gathered(events, created, now)], size, urgent=urgent)
 
     def _is_urgent(self, level: Any) -> bool:
         try:
@@ -86,7 +93,7 @@ class Listener(Worker, logging.handlers.QueueListener):
         except Exception:  # noqa: BLE001  any object's methods may run here
             return False
 
-    def _encode(self, record: Captured | Plain, now: float) -> Event | None:
+    def _encode(self, record: Captured | Plain) -> bytes | None:
         """The event that a record becomes; one that cannot be encoded is entered as lost."""
         try:
             entry = self._reader.read(record)
@@ -97,14 +104,14 @@ class Listener(Worker, logging.handlers.QueueListener):
                     self._handle_error(record)
             return None
         try:
-            return Event(self._intake.shape(entry), entry.created, now)
+            return self._intake.shape(entry)
         except BaseException:  # noqa: BLE001  whatever it was, this thread lives
             self._buffer.lose(record)
             self._selflog.broke("a record could not be encoded")
             return None
 
 
-def notice(text: str, intake: Intake) -> Event:
+def notice(text: str, intake: Intake) -> Run:
     """An event of loghttp's own, such as the one that tells the intake of lost records."""
     entry = Entry(time.time(), text, {"level": "ERROR", "logger": "loghttp"})
-    return Event(intake.shape(entry), entry.created, time.monotonic())
+    return Run(intake.shape(entry), (entry.created,), time.monotonic())

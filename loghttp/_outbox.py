@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
-from loghttp._batch import Event
+from loghttp._batch import Run, count, fitting
 
 
 class Marker:
@@ -34,8 +35,8 @@ class Outbox:
         self._batch_events = batch_events
         self._batch_bytes = batch_bytes
         self._flush_interval = flush_interval
-        self._items: deque[Event | Marker] = deque()
-        self._bytes = 0  # of the events' bodies
+        self._items: deque[Run | Marker] = deque()
+        self._bytes = 0  # of the events alone
         self._count = 0  # of events
         self.urgent = False
         """Whether an event that must not wait is among them."""
@@ -43,13 +44,13 @@ class Outbox:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Event | Marker]:
+    def __iter__(self) -> Iterator[Run | Marker]:
         return iter(self._items)
 
-    def put(self, events: Sequence[Event]) -> None:
-        self._items.extend(events)
-        self._count += len(events)
-        self._bytes += sum([len(event.body) for event in events])
+    def put(self, runs: Sequence[Run]) -> None:
+        self._items.extend(runs)
+        self._count += count(runs)
+        self._bytes += sum([run.size for run in runs])
 
     def put_marker(self, marker: Marker) -> None:
         self._items.append(marker)
@@ -61,23 +62,14 @@ class Outbox:
         if self.urgent or self._count >= self._batch_events or self._bytes >= self._batch_bytes:
             return 0.0
         oldest = self._items[0]
-        return oldest.born + self._flush_interval - now if isinstance(oldest, Event) else 0.0
+        return oldest.born + self._flush_interval - now if isinstance(oldest, Run) else 0.0
 
-    def take_batch(self) -> list[Event]:
+    def take_batch(self) -> list[Run]:
         """The oldest events, as many as one request may carry, but none from behind a marker."""
-        items = self._items
-        count = min(self._batch_events, self._count)
-        if len(items) > self._count:  # there are markers
-            count = min(count, next(at for at, item in enumerate(items) if isinstance(item, Marker)))
-        events: list[Any] = [items.popleft() for _ in range(count)]
-        size = sum([len(event.body) for event in events])
-        while size > self._batch_bytes and len(events) > 1:
-            items.appendleft(events.pop())
-            size -= len(items[0].body)  # type: ignore[union-attr]  # no marker
-        self._count -= len(events)
-        self._bytes -= size
+        until_marker = takewhile(lambda item: isinstance(item, Run), self._items)
+        runs = self._take(fitting(until_marker, self._batch_events, self._batch_bytes))  # type: ignore[arg-type]
         self.urgent = self.urgent and self._count > 0
-        return events
+        return runs
 
     def next_marker(self) -> Marker | None:
         """As `take_marker`, but it stays where it is."""
@@ -90,24 +82,43 @@ class Outbox:
             return marker
         return None
 
-    def take_oldest(self) -> Event | None:
-        for index, event in enumerate(self._items):
-            if isinstance(event, Event):
-                del self._items[index]
-                self._count -= 1
-                self._bytes -= len(event.body)
-                return event
-        return None
+    def take_oldest(self) -> Run | None:
+        """The oldest event alone, be there markers before it."""
+        markers = []
+        while (marker := self.take_marker()) is not None:
+            markers.append(marker)
+        oldest = self._take(1)[0] if self._count else None
+        self._items.extendleft(reversed(markers))
+        return oldest
 
-    def take_latest(self) -> Event | None:
-        """The event that was put last, if no marker came after it."""
-        if not self._items or not isinstance(event := self._items[-1], Event):
+    def take_latest(self) -> Run | None:
+        """The event that was put last, alone, if no marker came after it."""
+        if not self._items or not isinstance(run := self._items[-1], Run):
             return None
         self._items.pop()
-        self._count -= 1
-        self._bytes -= len(event.body)
-        return event
+        if run.number > 1:
+            self._items.append(run.part(0, run.number - 1))
+            run = run.part(run.number - 1)
+        self._subtract([run])
+        return run
 
     def clear(self) -> None:
         self._items.clear()
         self._count = self._bytes = 0
+
+    def _take(self, number: int) -> list[Run]:
+        """The first events, before which there is no marker."""
+        runs: list[Run] = []
+        while number > 0:
+            run: Any = self._items.popleft()
+            if number < run.number:
+                self._items.appendleft(run.part(number))
+                run = run.part(0, number)
+            number -= run.number
+            runs.append(run)
+        self._subtract(runs)
+        return runs
+
+    def _subtract(self, runs: Sequence[Run]) -> None:
+        self._count -= count(runs)
+        self._bytes -= sum([run.size for run in runs])

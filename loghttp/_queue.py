@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from types import BuiltinFunctionType
 from typing import Final
 
-from loghttp._batch import Event, cost
-from loghttp._capture import PLAIN_COST, Captured, Plain
+from loghttp._batch import Run, cost, count, span
+from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._stats import Books, DropReason
@@ -45,7 +45,7 @@ class Buffer(Stock):
         super().__init__(books, options)
         self._clock = clock
         self._records = self._inbox.records
-        self._taken: Sequence[Event] = ()  # the batch that the courier took last
+        self._taken: Sequence[Run] = ()  # the batch that the courier took last
         self._markers = 0  # flushes under way
         self._drained = False  # and the listener has passed on the last
         self._lost_at_end = 0
@@ -56,12 +56,12 @@ class Buffer(Stock):
 
     # ---- program's threads
 
-    def put(self, record: Captured | Plain) -> bool:
+    def put(self, record: Captured | Bare) -> bool:
         """Take a record in, or enter it as lost. False: this buffer is closed, and it is in no book yet."""
         inbox, records = self._inbox, self._records
         waiting = len(records)
-        if waiting >= inbox.room or record.size != PLAIN_COST:
-            return self._put_locked(record)
+        if waiting >= inbox.room or type(record) is not tuple:  # a bare one is small
+            return self._put_locked(named(record))
         records.append(record)
         if self._listener_bell.awaited:
             self._listener_bell.ring()
@@ -121,13 +121,14 @@ class Buffer(Stock):
         with self._lock:
             records, markers = self._inbox.forsake()
             self._books.accepted += len(records)
-            count = len(records) if self._abandoned else self._held + len(records)
-            if count:
+            lost = len(records) if self._abandoned else self._held + len(records)
+            if lost:
                 times = [record.when for record in records]
-                times += [event.created for event in (*self._taken, *self._outbox) if isinstance(event, Event)]
+                for run in (*self._taken, *self._outbox):
+                    times += run.created if isinstance(run, Run) else ()
                 times = times or [time.time()]  # the last one is in the listener's hand
-                self._books.drop("shutdown", count, min(times), max(times))
-                self._lost_at_end += count
+                self._books.drop("shutdown", lost, min(times), max(times))
+                self._lost_at_end += lost
             for item in (*self._outbox, *markers):
                 if isinstance(item, Marker):
                     item.release(False)
@@ -144,7 +145,7 @@ class Buffer(Stock):
 
     def put_in_process(self, pid: int) -> list[Captured | Plain]:
         """After a fork: what this child has put since, before it had a buffer of its own."""
-        return [record for record in self._inbox.records if getattr(record, "process", None) == pid]
+        return [record for record in map(named, self._inbox.records) if getattr(record, "process", None) == pid]
 
     # ---- what durable mode does besides
 
@@ -160,7 +161,7 @@ class Buffer(Stock):
 
     # ---- the listener's thread
 
-    def take_records(self) -> list[Captured | Plain] | None:
+    def take_records(self) -> list[Captured | Bare] | None:
         """The oldest records, after waiting for some; None when the buffer is closed and all have been taken.
 
         A few at a time: what is not yet encoded can still give way to newer ones. None at all: a flush waits.
@@ -172,10 +173,11 @@ class Buffer(Stock):
                 self._inbox.forsaken = self._closed
                 if not self._inbox.idle and not self._abandoned:
                     self._listener_bell.awaited = False
+                    beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
                     self._books.accepted += len(records)
                     self._held += len(records)
-                    self._held_bytes += sum(record.size for record in records)
+                    self._held_bytes += len(records) * PLAIN_COST + beyond - self._inbox.beyond
                     self._measure_room()
                     return records
                 if self._closed:
@@ -185,24 +187,24 @@ class Buffer(Stock):
                     return None
             self._listener_bell.wait()
 
-    def put_events(self, events: Sequence[Event], size: int, *, urgent: bool = False) -> None:
+    def put_runs(self, runs: Sequence[Run], size: int, *, urgent: bool = False) -> None:
         """Put the events that records of `size` bytes in all became; `urgent`: they must not wait."""
         with self._lock:
-            if self._abandoned or not events:
+            if self._abandoned or not runs:
                 return
-            self._held_bytes += cost(events) - size
-        self._keep(events, urgent)
+            self._held_bytes += cost(runs) - size
+        self._keep(runs, urgent)
 
-    def _keep(self, events: Sequence[Event], urgent: bool) -> None:
+    def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
         with self._lock:
             if self._abandoned:
                 return
             was_empty = not self._outbox
-            self._outbox.put(events)
+            self._outbox.put(runs)
             self._outbox.urgent = self._outbox.urgent or urgent
             self._shrink()
             self._measure_room()
-            if self._courier_bell.awaited and (was_empty or self._due_in(events[0].born) <= 0):
+            if self._courier_bell.awaited and (was_empty or self._due_in(runs[0].born) <= 0):
                 self._courier_bell.ring()
 
     def lose(self, record: Captured | Plain) -> None:
@@ -226,17 +228,17 @@ class Buffer(Stock):
 
     # ---- the courier's thread
 
-    def take_events(self) -> list[Event] | None:
+    def take_runs(self) -> list[Run] | None:
         """The next due batch, waiting for it; None when the buffer is closed and all have been taken."""
         while True:
             with self._lock:
                 self._settle_markers()
                 wait = self._due_in(self._clock())
                 if self._outbox and wait <= 0:
-                    self._taken = events = self._outbox.take_batch()
-                    self._in_hand = len(events)
-                    self._in_hand_bytes = cost(events)
-                    return events
+                    self._taken = runs = self._outbox.take_batch()
+                    self._in_hand = count(runs)
+                    self._in_hand_bytes = cost(runs)
+                    return runs
                 if self._drained and not self._outbox:
                     return None
                 self._courier_bell.awaited = True
@@ -250,11 +252,11 @@ class Buffer(Stock):
         if not self.closing.is_set():  # `close` sets both, in this order
             self._hurry.wait(seconds - at_least)
 
-    def exchanged(self, event: Event, smaller: Event) -> Event:
-        """Enter that `event`, in the courier's hand, has become `smaller`."""
+    def exchanged(self, run: Run, smaller: Run) -> Run:
+        """Enter that `run`, in the courier's hand, has become `smaller`."""
         with self._lock:
-            self._held_bytes += smaller.cost - event.cost
-            self._in_hand_bytes += smaller.cost - event.cost
+            self._held_bytes += smaller.cost - run.cost
+            self._in_hand_bytes += smaller.cost - run.cost
             self._measure_room()
         return smaller
 
@@ -263,30 +265,29 @@ class Buffer(Stock):
         with self._lock:
             if self._abandoned or not self._in_hand:
                 return
-            times = [event.created for event in self._taken]
-            self._books.drop("encoding", self._in_hand, min(times), max(times))
+            self._books.drop("encoding", self._in_hand, *span(self._taken))
             self._let_go(self._in_hand, self._in_hand_bytes)
 
-    def delivered(self, events: Sequence[Event]) -> None:
-        self._leave(events, None)
+    def delivered(self, runs: Sequence[Run]) -> None:
+        self._leave(runs, None)
 
-    def dropped(self, events: Sequence[Event], reason: DropReason, words: str = "") -> None:  # noqa: ARG002
+    def dropped(self, runs: Sequence[Run], reason: DropReason, words: str = "") -> None:  # noqa: ARG002
         """Enter events as lost; `words`, the intake's reply, are kept with them in durable mode."""
-        self._leave(events, reason)
+        self._leave(runs, reason)
 
     # ---- under the lock
 
-    def _leave(self, events: Sequence[Event], reason: DropReason | None) -> None:
+    def _leave(self, runs: Sequence[Run], reason: DropReason | None) -> None:
         with self._lock:
-            if self._abandoned or not events:
+            if self._abandoned or not runs:
                 return
+            events = count(runs)
             if reason is None:
-                self._books.deliver(len(events))
+                self._books.deliver(events)
             else:
-                times = [event.created for event in events]
-                self._books.drop(reason, len(events), min(times), max(times))
-                self._lost_at_end += len(events) if reason == "shutdown" else 0
-            self._let_go(len(events), cost(events))
+                self._books.drop(reason, events, *span(runs))
+                self._lost_at_end += events if reason == "shutdown" else 0
+            self._let_go(events, cost(runs))
 
     def _due_in(self, now: float) -> float:
         """As `Outbox.due_in`; a flush and the end make all that waits due."""

@@ -7,8 +7,8 @@ Invariants:
 - An event is in the file when `append` has returned: committed to SQLite's write-ahead log, which survives
   the death of the process, and with `fsync` a power cut too (https://www.sqlite.org/wal.html,
   "PRAGMA synchronous").
-- A row is deleted only after the intake has taken it, or when it is entered as dropped. So a crash between
-  the two sends it twice, and never loses it.
+- An event is deleted only after the intake has taken it, or when it is entered as dropped. So a crash between
+  the two sends it twice, and never loses it. Those of its row that stay are written anew in the same transaction.
 - No credential is stored: events wait without them, and the file's name bears a digest of its destination.
 - A file that cannot be read is moved aside, never deleted.
 
@@ -23,34 +23,26 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from loghttp._batch import Event
+from loghttp._batch import Run, count, fitting, parted
 from loghttp._recent import Recent
 from loghttp._spool_paths import DAMAGED, REFUSED, SUFFIX, NotOurs, own, remove, rename
+from loghttp._spool_rows import DISK_COST, TABLE, delete, extents, insert, numbered, select, weight
 
 SCHEMA_VERSION: Final = 1
-ROW_COST: Final = 30  # bytes that a row occupies besides its body
 DEAD_LETTERS: Final = 10_000
 DEAD_LETTER_BYTES: Final = 16 * 1024 * 1024
 """Refused events kept, and the bytes of their bodies; older ones give way."""
 
-_SCHEMA: Final = """
-CREATE TABLE events (id INTEGER PRIMARY KEY, created REAL NOT NULL, born REAL NOT NULL, body BLOB NOT NULL);
+_SCHEMA: Final = f"""
+{TABLE}
 CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, created REAL NOT NULL, refused REAL NOT NULL,
                            words TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE destination (url TEXT NOT NULL);
 """
-
-
-def _insertion(rows: int) -> str:
-    """One statement for many rows, in a third of the time."""
-    return f"INSERT INTO events (id, created, born, body) VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608  numbers only
-
-
-_INSERTIONS: Final = tuple((rows, _insertion(rows)) for rows in (64, 8, 1))
 _TIDY_FROM: Final = 512 * 1024
 """Bytes of an empty database and its log that are worth giving back to the file system, which waits for the disk."""
 
@@ -100,13 +92,13 @@ class SpoolFile:
                 raise NotOurs(path.name)
             with disk():
                 self._db = self._open(fsync, url)
-                self.count, self.bytes, self.oldest = self._sums()
-                self.last = self._last_id()
-                """The id of the row that was appended last."""
-                self.first = self._first_id()
-                """The id of the oldest row; where there is none, one more than the last."""
+                self.count, self.bytes, self.oldest, last = self._sums()
+                self.last = last
+                """The number of the event that was appended last."""
+                self.first = self._first()
+                """The number of the oldest event; where there is none, one more than the last."""
                 self._read = self.first - 1
-                """The id of the row that was read last."""
+                """The number of the event that was read last."""
         except BaseException:
             if "_db" in vars(self):  # it could be opened, and not be read
                 self._db.close()
@@ -125,78 +117,70 @@ class SpoolFile:
         name = f"{destination}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         return cls(folder / name, fsync=fsync, url=url)
 
-    def append(self, events: Sequence[Event], remember: int = 0) -> None:
-        """Commit `events`, all or none; up to `remember` bytes of the latest are not read back from disk."""
-        now, count = _now(), len(events)
-        size = sum([len(event.body) for event in events])
+    def append(self, runs: Sequence[Run], remember: int = 0) -> None:
+        """Commit their events, all or none; up to `remember` bytes of the latest are not read back from disk."""
         with disk():
-            first, at = self.last + 1, 0
+            runs = numbered(runs, self.last + 1)
+            events, size = count(runs), weight(runs)
             with self._transaction():
-                for rows, statement in _INSERTIONS:
-                    while count - at >= rows:
-                        some = enumerate(events[at : at + rows], first + at)
-                        values = [value for row, event in some for value in (row, event.created, now, event.body)]
-                        self._db.execute(statement, values)
-                        at += rows
+                insert(self._db, runs, _now())
             # From here on nothing may raise: what is on disk must not be kept elsewhere as well.
             if not self.count:
-                self.oldest = events[0].created
+                self.oldest = runs[0].created[0]
             joins = self.last in (self._recent.last, self._read)  # nothing between them and these is on disk only
-            self.last += count
-            self.count += count
-            self.bytes += size + ROW_COST * count
+            self.last += events
+            self.count += events
+            self.bytes += size
             if joins:
                 with suppress(MemoryError):
-                    self._recent.put(events, size, first, remember)
+                    self._recent.put(runs, remember)
 
-    def read(self, events: int, size: int, *, after: int = 0) -> list[Event]:
+    def read(self, events: int, size: int, *, after: int = 0) -> list[Run]:
         """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
-        batch: list[Event] = []
-        total = 0
         with disk():
             start = max(after + 1, self._done + 1, self.first)
-            if (recent := self._recent.take(start, events, size)) is not None:
-                self._read = recent[-1].row
-                return recent
-            now, wall = time.monotonic(), _now()
-            query = "SELECT id, created, born, body FROM events WHERE id >= ? ORDER BY id LIMIT ?"
-            with closing(self._db.execute(query, (start, events))) as rows:
-                for row, created, born, body in rows:
-                    total += len(body)
-                    if batch and total > size:
-                        break
-                    batch.append(Event(body, created, now - max(0.0, wall - born), row))
-            if batch:
-                self._read = batch[-1].row
-        return batch
+            runs = self._recent.take(start, events, size) or self._read_back(start, events, size)
+            if runs:
+                self._read = runs[-1].last
+            return runs
 
-    def done(self, events: Sequence[Event]) -> None:
+    def _read_back(self, start: int, events: int, size: int) -> list[Run]:
+        now, wall = time.monotonic(), _now()
+        runs = select(self._db, start, events, size)
+        runs = [run._replace(born=now - max(0.0, wall - run.born)) for run in runs]
+        return [*parted(runs, fitting(runs, events, size))[0]]
+
+    def done(self, runs: Sequence[Run]) -> None:
         """Take these for gone although they could not be deleted: they must not be sent for ever."""
         with disk():
-            self._done = max(self._done, *(event.row for event in events))
-            self.count -= len(events)
-            self.bytes -= weight(events)
+            self._done = max(self._done, *(run.last for run in runs))
+            self.count -= count(runs)
+            self.bytes -= weight(runs)
             self.first = max(self.first, self._done + 1)
 
-    def delete(self, events: Sequence[Event]) -> None:
-        """Remove rows, in order, that are delivered or dropped; when none is left, the disk gets its space back."""
+    def delete(self, runs: Sequence[Run]) -> None:
+        """Remove events that are delivered or dropped; when none is left, the disk gets its space back."""
         with disk():
             with self._transaction():
-                self._delete(events)
-            self._subtract(events)
+                self._delete(runs)
+            self._subtract(runs)
 
-    def bury(self, events: Sequence[Event], words: str) -> None:
+    def bury(self, runs: Sequence[Run], words: str) -> None:
         """Move refused events to the dead letters, with the intake's reply."""
         now = time.time()
         with disk():
             with self._transaction():
                 self._db.executemany(
                     "INSERT INTO dead_letters (created, refused, words, body) VALUES (?, ?, ?, ?)",
-                    [(event.created, now, words, event.body) for event in events],
+                    [
+                        (created, now, words, event)
+                        for run in runs
+                        for created, event in zip(run.created, run.events, strict=True)
+                    ],
                 )
                 self._db.execute(_FORGET_DEAD_LETTERS, (DEAD_LETTERS, DEAD_LETTER_BYTES))
-                self._delete(events)
-            self._subtract(events)
+                self._delete(runs)
+            self._subtract(runs)
 
     def dead_letters(self) -> list[tuple[float, float, str, bytes]]:
         """(created, refused, the intake's words, body) of each, oldest first."""
@@ -209,7 +193,7 @@ class SpoolFile:
             with disk():
                 events, dead = 1, 0
                 with suppress(sqlite3.Error):
-                    (events,) = self._db.execute("SELECT count(*) FROM events WHERE id > ?", (self._done,)).fetchone()
+                    (events,) = self._db.execute("SELECT count(*) FROM events WHERE last > ?", (self._done,)).fetchone()
                     (dead,) = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()
                     if not (events or dead):  # what is removed in a moment need not wait for the disk
                         self._db.execute("PRAGMA synchronous = OFF")
@@ -258,19 +242,16 @@ class SpoolFile:
             raise
         return db
 
-    def _sums(self) -> tuple[int, int, float]:
-        count, size, oldest = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(body)), 0), coalesce(min(created), 0) FROM events"
+    def _sums(self) -> tuple[int, int, float, int]:
+        number, size, oldest, last = self._db.execute(
+            "SELECT coalesce(sum(last - id + 1), 0), coalesce(sum(length(body) - (last - id)), 0),"
+            " coalesce(min(created), 0), coalesce(max(last), 0) FROM events"
         ).fetchone()
-        return int(count), int(size) + ROW_COST * int(count), float(oldest)
+        return int(number), int(size) + DISK_COST * int(number), float(oldest), int(last)
 
-    def _first_id(self) -> int:
-        (first,) = self._db.execute("SELECT min(id) FROM events WHERE id > ?", (self._done,)).fetchone()
+    def _first(self) -> int:
+        (first,) = self._db.execute("SELECT min(id) FROM events").fetchone()
         return self.last + 1 if first is None else int(first)
-
-    def _last_id(self) -> int:
-        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
-        return int(last)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -283,19 +264,16 @@ class SpoolFile:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _delete(self, events: Sequence[Event]) -> None:
-        first, last = events[0].row, events[-1].row
-        if last - first == len(events) - 1:
-            self._db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (first, last))
-        else:
-            self._db.executemany("DELETE FROM events WHERE id = ?", [(event.row,) for event in events])
+    def _delete(self, runs: Sequence[Run]) -> None:
+        for first, last in extents(runs):
+            delete(self._db, first, last)
         if self._done:
-            self._db.execute("DELETE FROM events WHERE id <= ?", (self._done,))  # what failed before
+            delete(self._db, 1, self._done)  # what failed before
 
-    def _subtract(self, events: Sequence[Event]) -> None:
-        self.count -= len(events)
-        self.bytes -= weight(events)
-        self.first = self._first_id()
+    def _subtract(self, runs: Sequence[Run]) -> None:
+        self.count -= count(runs)
+        self.bytes -= weight(runs)
+        self.first, self._done = self._first(), 0
         if self.count == 0:
             with suppress(sqlite3.Error, OSError):  # only tidying up
                 self._tidy()
@@ -305,11 +283,6 @@ class SpoolFile:
         if self.path.stat().st_size + log.stat().st_size > _TIDY_FROM:
             self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def weight(events: Sequence[Event]) -> int:
-    """Bytes that they are taken to occupy on disk."""
-    return ROW_COST * len(events) + sum([len(event.body) for event in events])
 
 
 def _now() -> float:

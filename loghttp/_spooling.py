@@ -8,17 +8,18 @@ durability may be lost, the program never stops.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
-from loghttp._batch import Event, cost
-from loghttp._capture import Captured, Plain
+from loghttp._batch import Run, cost, count, fitting, parted, span
+from loghttp._capture import Bare, Captured
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
 from loghttp._queue import Buffer
 from loghttp._spool import Spool
-from loghttp._spool_file import ROW_COST, SpoolFile, disk, weight
+from loghttp._spool_file import SpoolFile, disk
+from loghttp._spool_rows import DISK_COST, weight
 from loghttp._stats import Books, DropReason
 
 LOOK_EVERY: Final = 10.0
@@ -43,14 +44,14 @@ class SpoolingBuffer(Buffer):
         # What is in hand cannot give way to newer events: so it is a fraction of a small spool.
         self._batch_bytes = min(options.batch_bytes, max(1, options.spool_bytes // 8))
         self._burst_most = min(self._burst_most, _BURST_MOST)
-        self._gathered: deque[Event] = deque()
+        self._gathered: list[Run] = []
         self._urgent = False  # one of these must not wait
         self._committed_at = float("-inf")
         self._try_again_at = float("-inf")
         self._seen_at = float("-inf")
         self._own_since = 0.0  # also C: when the oldest event of our own file came, monotonic seconds
         self._source: SpoolFile | None = None  # C: where the batch in hand comes from; None: from memory
-        self._hand: list[Event] = []  # C: the rows in hand that have not left yet
+        self._hand: list[Run] = []  # C: the events in hand that have not left yet, as they were read
         self._gave_up = False  # C: closing, and the intake does not take any more
 
     def open(self) -> None:
@@ -61,7 +62,7 @@ class SpoolingBuffer(Buffer):
 
     # ---- gathering
 
-    def take_records(self) -> list[Captured | Plain] | None:
+    def take_records(self) -> list[Captured | Bare] | None:
         while self._gathered:
             with self._lock:
                 wait = self._committed_at + _COMMIT_EVERY - self._clock()
@@ -76,10 +77,10 @@ class SpoolingBuffer(Buffer):
                 break
         return super().take_records()
 
-    def _keep(self, events: Sequence[Event], urgent: bool) -> None:
-        self._gathered.extend(events)
+    def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
+        self._gathered += runs
         self._urgent = self._urgent or urgent
-        if self._urgent or len(self._gathered) >= _COMMIT_EVENTS:
+        if self._urgent or count(self._gathered) >= _COMMIT_EVENTS:
             self._write()
 
     def pass_markers(self) -> None:
@@ -100,7 +101,7 @@ class SpoolingBuffer(Buffer):
         try:
             while self._gathered and not self._abandoned:
                 try:
-                    self._commit_some(self._gathered)
+                    self._commit_some()
                 except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
                     self._degrade(error)
                 if self._spool.own is None:
@@ -115,61 +116,58 @@ class SpoolingBuffer(Buffer):
 
     # ---- committing
 
-    def _commit_some(self, events: deque[Event]) -> None:
-        """Commit the oldest of `events`: all, or as many as leave room for others in a small spool."""
+    def _commit_some(self) -> None:
+        """Commit the oldest of what is gathered: all, or as much as leaves room for others in a small spool."""
         self._make_usable()
         own, most = self._spool.own, self._options.spool_bytes
         if own is None:
             return
-        some, size = [*events], weight(events)
-        if size <= most // 4:
-            events.clear()
-        else:
-            some, size = self._take_some(events, most)
+        some: Sequence[Run] = self._gathered
+        rest: Sequence[Run] = ()
+        if weight(some) > most // 4:
+            some, rest = parted(some, fitting(some, count(some), most // 4))
+        self._gathered = [*rest]
         try:
-            while some and not self._make_space(size):
-                size -= _bytes_of(some[-1])
-                self._give_way(some.pop(), "queue_full")
+            if some[0].size > most and count(some) == 1:  # there will never be room
+                late, some = some, ()
+                self._turn_away(late, "too_large")
+            while some and not self._make_space(weight(some)):
+                some, late = parted(some, self._fitting_on_disk(some))
+                self._turn_away(late, "queue_full")
             if some:
                 self._append(own, some)
         except BaseException:
-            events.extendleft(reversed(some))
+            self._gathered = [*some, *self._gathered]
             raise
 
-    def _take_some(self, events: deque[Event], most: int) -> tuple[list[Event], int]:
-        some: list[Event] = []
-        size = 0  # of `some`; kept up, as weighing all of them anew for each would cost the square of their number
-        while events and (not some or size + len(events[0].body) <= most // 4):
-            event = events.popleft()
-            if len(event.body) > most:
-                self._give_way(event, "too_large")
-            else:
-                some.append(event)
-                size += _bytes_of(event)
-        return some, size
+    def _fitting_on_disk(self, runs: Sequence[Run]) -> int:
+        """How many of their events the spool has room for."""
+        room = self._options.spool_bytes - self._spool.bytes()
+        weights = accumulate(DISK_COST + len(event) for run in runs for event in run.events)
+        return sum(weight <= room for weight in weights)
 
-    def _append(self, own: SpoolFile, events: list[Event]) -> None:
+    def _append(self, own: SpoolFile, runs: Sequence[Run]) -> None:
         if not own.count:
             self._own_since = self._clock()
-        count, size = len(events), cost(events)
-        self._hold(-count, -size)  # before it is done: who abandons meanwhile must not count them as well
+        events, size = count(runs), cost(runs)
+        self._hold(-events, -size)  # before it is done: who abandons meanwhile must not count them as well
         try:
-            own.append(events, self._options.buffer_bytes // 8)
+            own.append(runs, self._options.buffer_bytes // 8)
         except BaseException:
-            self._hold(count, size)
+            self._hold(events, size)
             if self._abandoned:  # meanwhile; then they were not counted with the others
-                self._books.drop("shutdown", count, events[0].created, events[-1].created)
+                self._books.drop("shutdown", events, *span(runs))
             raise
         with self._lock:
-            self._books.spooled += count
+            self._books.spooled += events
             self._freed()
             self._outbox.urgent = self._outbox.urgent or self._urgent
-            if own.count <= count or self._own_due_in(own) <= 0:  # otherwise it knows when to look
+            if own.count <= events or self._own_due_in(own) <= 0:  # otherwise it knows when to look
                 self._courier_bell.ring()
 
-    def _hold(self, count: int, size: int) -> None:
+    def _hold(self, events: int, size: int) -> None:
         with self._lock:
-            self._held += count
+            self._held += events
             self._held_bytes += size
             self._measure_room()
 
@@ -201,18 +199,17 @@ class SpoolingBuffer(Buffer):
             time.sleep(0.02)  # the courier makes room, or gives up by the deadline
         return True
 
-    def _give_way(self, event: Event, reason: DropReason) -> None:
+    def _turn_away(self, runs: Sequence[Run], reason: DropReason) -> None:
         with self._lock:
-            if not self._abandoned:
-                self._books.drop(reason, 1, event.created, event.created)
-                self._held -= 1
-                self._held_bytes -= event.cost
+            if runs and not self._abandoned:
+                self._books.drop(reason, count(runs), *span(runs))
+                self._hold(-count(runs), -cost(runs))
                 self._freed()
 
     def _drop_oldest(self, need: int) -> bool:
-        with disk():  # so that the courier does not take the same rows meanwhile
+        with disk():  # so that the courier does not take the same events meanwhile
             for file in self._spool.files():
-                after = self._hand[-1].row if self._hand and file is self._source else 0
+                after = self._hand[-1].last if self._hand and file is self._source else 0
                 if victims := file.read(1_000, need, after=after):
                     file.delete(victims)
                     self._enter(victims, "queue_full")
@@ -229,12 +226,7 @@ class SpoolingBuffer(Buffer):
             return 0.0
         return self._own_since + options.flush_interval - self._clock()
 
-    def _enter(self, events: Sequence[Event], reason: DropReason) -> None:
-        times = [event.created for event in events]
+    def _enter(self, runs: Sequence[Run], reason: DropReason) -> None:
         with self._lock:
-            self._books.drop(reason, len(events), min(times), max(times))
-            self._books.spooled -= len(events)
-
-
-def _bytes_of(event: Event) -> int:
-    return len(event.body) + ROW_COST
+            self._books.drop(reason, count(runs), *span(runs))
+            self._books.spooled -= count(runs)

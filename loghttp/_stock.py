@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 
+from loghttp._batch import Run, span
 from loghttp._bell import Bell
 from loghttp._capture import PLAIN_COST
 from loghttp._inbox import Inbox
@@ -67,9 +68,7 @@ class Stock:
             return False
         while not self._has_room(size):
             if (event := self._outbox.take_oldest()) is not None:
-                self._held -= 1
-                self._held_bytes -= event.cost
-                self._books.drop("queue_full", 1, event.created, event.created)
+                self._give_way(event)
             elif self._inbox.records:
                 record = self._inbox.take_oldest()
                 self._books.accepted += 1
@@ -91,9 +90,12 @@ class Stock:
             self._courier_bell.ring()
             self._room.wait_for(lambda: self._closed or not self._exceeds())
         while self._options.overflow == "drop_newest" and self._exceeds() and (event := self._outbox.take_latest()):
-            self._held -= 1
-            self._held_bytes -= event.cost
-            self._books.drop("queue_full", 1, event.created, event.created)
+            self._give_way(event)
+
+    def _give_way(self, event: Run) -> None:
+        self._held -= 1
+        self._held_bytes -= event.cost
+        self._books.drop("queue_full", 1, *span([event]))
 
     def _wait_for_room(self, size: int) -> bool:
         if size > self._options.buffer_bytes or on_own_thread():

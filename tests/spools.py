@@ -147,6 +147,14 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
+def bodies(path: Path) -> list[bytes]:
+    """The events in a database, in order."""
+    found = []
+    for first, last, body in rows(path, "SELECT id, last, body FROM events ORDER BY id"):
+        found += body.split(b"\n") if first < last else [body]
+    return found
+
+
 def disk_bytes(folder: Path) -> int:
     """What the files of a folder occupy."""
     total = 0

@@ -19,7 +19,7 @@ MOST_LINES = 320
 FLOORS = (
     ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_celery", "_freeze", "_gevent", "_logginglock"),
     ("_capture", "_checks", "_encoding", "_selflog"),
-    ("_entry", "_options", "_uwsgi"),
+    ("_entry", "_form", "_options", "_spool_rows", "_uwsgi"),
     ("intakes",),
     ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_recent", "_sender", "_spool_paths"),
     ("_inbox", "_spool_file", "_template"),
@@ -43,7 +43,7 @@ HOUSES = ("testing", "cli")
 DOORS = {
     "requests": ({"_sender"}, False),
     "urllib3": ({"_sender"}, False),
-    "sqlite3": ({"_spool_file", "_spool", "_durable"}, False),
+    "sqlite3": ({"_spool_file", "_spool_rows", "_spool", "_durable"}, False),
     "pythonjsonlogger": ({"_entry", "intakes.sekoia"}, False),
     "orjson": ({"_encoding"}, True),
     "isal": ({"_sender"}, True),
@@ -51,7 +51,7 @@ DOORS = {
 # What a pure room has no use for.
 WORLD = frozenset({"asyncio", "http", "multiprocessing", "os", "queue", "requests", "select", "signal", "socket"})
 WORLD |= frozenset({"sqlite3", "ssl", "subprocess", "threading", "time", "urllib3"})
-PURE = ("_errors", "_verdict", "_backoff", "_batch", "_capture", "_encoding", "_freeze", "_template")
+PURE = ("_errors", "_verdict", "_backoff", "_batch", "_capture", "_encoding", "_form", "_freeze", "_template")
 PURE += ("intakes", "intakes.humio", "intakes.sekoia")
 # A record whose own time is none gets that of its capture; nothing is waited for there.
 ALLOWED = {"_capture": {"time"}}

@@ -16,7 +16,7 @@ import pytest
 from cases import each
 
 from loghttp._backoff import Backoff
-from loghttp._batch import Event
+from loghttp._batch import Run
 from loghttp._capture import capture
 from loghttp._courier import Courier
 from loghttp._options import Delivery, Limits
@@ -150,7 +150,7 @@ class Scene:
             options=delivery,
             books=self.books,
             selflog=SelfLog("test", self.books, self.clock),
-            notice=lambda text: Event(text.encode(), 0.0, self.clock.now),
+            notice=lambda text: Run(text.encode(), (0.0,), self.clock.now),
             clock=self.clock,
         )
 
@@ -161,7 +161,7 @@ class Scene:
             self.buffer.put(captured)
             self.buffer.take_records()
             self.clock.now += 2**-20  # events are born one after the other
-            self.buffer.put_events([Event(body, created, self.clock.now)], captured.size)
+            self.buffer.put_runs([Run(body, (created,), self.clock.now)], captured.size)
 
     def run(self) -> None:
         """Let the courier work until nothing is left; then the books must balance, with nothing held."""

@@ -23,12 +23,12 @@ from typing import Any
 import pytest
 from cases import each
 from conftest import make_record
-from test_queue import NUMBERS, PATIENCE, SITE_OF, delivery, finish, run
+from test_queue import NUMBERS, PATIENCE, SITE_OF, delivery, finish, records_from, run
 from test_queue import plain_record as plain
 
 import loghttp
-from loghttp._batch import Event
-from loghttp._capture import PLAIN_COST, Captured, Plain, capture, capture_plain
+from loghttp._batch import Run, gathered
+from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, capture, capture_plain, named
 from loghttp._inbox import Inbox
 from loghttp._listener import Listener
 from loghttp._queue import Buffer
@@ -61,16 +61,16 @@ class Line:
         self.threads = run(self.listen, self.carry)
 
     def listen(self) -> None:
-        while (records := self.buffer.take_records()) is not None:
+        while (records := records_from(self.buffer)) is not None:
             self.most_held = max(self.most_held, self.buffer._held + len(self.buffer._inbox))
-            events = [Event(b"x", record.when, time.monotonic()) for record in records]
-            self.buffer.put_events(events, sum(record.size for record in records))
+            runs = gathered([b"x"] * len(records), [record.when for record in records], time.monotonic())
+            self.buffer.put_runs([*runs], sum(record.size for record in records))
             self.buffer.pass_markers()
 
     def carry(self) -> None:
-        while (events := self.buffer.take_events()) is not None:
-            self.delivered += [event.created for event in events]
-            self.buffer.delivered(events)
+        while (runs := self.buffer.take_runs()) is not None:
+            self.delivered += [created for run in runs for created in run.created]
+            self.buffer.delivered(runs)
 
     def end(self) -> None:
         self.buffer.close()
@@ -120,21 +120,24 @@ def put_interrupted(buffer: Buffer, where: str, happens: Callable[[], Any], numb
     if where == "after":
         buffer._listener_bell = Interrupted(happens)  # type: ignore[assignment]
         return buffer.put(plain(number))
-    waiting = [happens]
+    records = buffer._records
 
-    class Weighed(Plain):
-        """Its size is asked for when there is room for it, and it is about to be appended."""
+    class Deferred:
+        """Stands for the records that wait; it is asked to append one when there is room for it."""
 
-        @property
-        def size(self) -> int:  # type: ignore[override]  # read-only, as a NamedTuple's is
-            while waiting:
-                waiting.pop()()
-            return PLAIN_COST
+        def __len__(self) -> int:
+            return len(records)
 
-    return buffer.put(Weighed(*plain(number)))
+        def append(self, record: Captured | Bare) -> None:
+            buffer._records = records
+            happens()
+            records.append(record)
+
+    buffer._records = Deferred()  # type: ignore[assignment]
+    return buffer.put(plain(number))
 
 
-def taken(record: logging.LogRecord) -> Captured | Plain:
+def taken(record: logging.LogRecord) -> Captured | Bare:
     """As the handler takes it."""
     if (captured := capture_plain(record, SITE_OF, NUMBERS.__next__)) is None:
         captured = capture(record)
@@ -146,10 +149,10 @@ def drain(buffer: Buffer, times: int = 100) -> list[float]:
     """Do the listener's work until it ends; the numbers of the records it took."""
     numbers: list[float] = []
     for _ in range(times):
-        if (records := buffer.take_records()) is None:
+        if (records := records_from(buffer)) is None:
             return numbers
         numbers += [record.when for record in records]
-        buffer.put_events([Event(b"x", record.when, 0.0) for record in records], sum(r.size for r in records))
+        buffer.put_runs([Run(b"x", (record.when,), 0.0) for record in records], sum(r.size for r in records))
         buffer.pass_markers()
     pytest.fail("the listener has nothing to do, and does not end")
 
@@ -175,7 +178,7 @@ def test_eight_threads_that_log_and_flush(hasty: None, overflow: str, room: dict
             record = plain(thread * 1_000 + number, line.books.next_number)
             if not line.buffer.put(record):
                 wrong.append(f"{thread} was told that the buffer is closed")
-            mine.append(record.sequence)
+            mine.append(record[0])
             if number % 40 == 39:
                 line.buffer.mark().passed.wait(PATIENCE)
                 left = len(line.delivered)
@@ -210,7 +213,7 @@ def test_the_listener_is_always_woken(hasty: None) -> None:
         buffer, _ = alone()
 
         def listen() -> None:
-            while (records := buffer.take_records()) is not None:
+            while (records := records_from(buffer)) is not None:
                 for _ in records:
                     taken.release()
 
@@ -280,7 +283,7 @@ def test_a_signal_handler_that_logs_in_the_middle_of_a_put(where: str) -> None:
         assert put_interrupted(buffer, where, lambda: signal.raise_signal(signal.SIGUSR1), number=2)
     finally:
         signal.signal(signal.SIGUSR1, previous)
-    records = buffer.take_records() or []
+    records = records_from(buffer) or []
     assert [[1, 2], [2, 1]][where == "after"] == [record.when for record in records]
     assert 2 == len({record.sequence for record in records})
     assert (2, 2) == (books.stats().accepted, books.stats().pending)
@@ -354,14 +357,14 @@ def test_a_put_while_the_listener_is_late_for_the_end() -> None:
     """The time is up while the listener has a burst in hand: what comes in then is in the books, whole."""
     buffer, books = alone()
     buffer.put(plain(1))
-    in_hand = buffer.take_records() or []
+    in_hand = records_from(buffer) or []
     room = buffer._inbox.room
     buffer.close()
     buffer.abandon()
     buffer._inbox.room = room  # as the producer saw it, just before
 
     def listener_goes_on() -> None:
-        buffer.put_events([Event(b"x", 1.0, 0.0)], in_hand[0].size)
+        buffer.put_runs([Run(b"x", (1.0,), 0.0)], in_hand[0].size)
         drain(buffer)
 
     taken = put_interrupted(buffer, "after", listener_goes_on)
@@ -379,12 +382,12 @@ def test_a_flush_passes_though_a_record_before_it_is_taken_back() -> None:
     def flush_and_close() -> None:
         markers.append(buffer.mark())
         buffer.close()
-        burst.extend(buffer.take_records() or [])
+        burst.extend(records_from(buffer) or [])
 
     assert put_interrupted(buffer, "after", flush_and_close) is False
-    buffer.put_events([Event(b"x", record.when, 0.0) for record in burst], sum(record.size for record in burst))
+    buffer.put_runs([Run(b"x", (record.when,), 0.0) for record in burst], sum(record.size for record in burst))
     assert list(range(len(burst), 100)) == drain(buffer)
-    for events in iter(buffer.take_events, None):
+    for events in iter(buffer.take_runs, None):
         buffer.delivered(events)
     assert markers[0].in_time
     assert (100, 100, 0) == (books.stats().accepted, books.stats().delivered, books.stats().pending)
@@ -429,7 +432,7 @@ def test_an_odd_record_is_taken_back() -> None:
     records = [taken(make_record(threadName=Sullen())) for _ in range(3)]
     inbox.records.extend(records)
     assert inbox.recall(records[1])
-    assert [records[0].sequence, records[2].sequence] == [record.sequence for record in inbox.records]
+    assert [records[0], records[2]] == [*inbox.records]
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -453,7 +456,7 @@ def test_who_waits_for_room_is_not_overtaken(full: bool, monkeypatch: pytest.Mon
 
     def look(size: int) -> bool:
         if full and len(looks) == 1:  # while the record waits, the listener takes the first and makes nothing of it
-            for record in buffer.take_records() or []:
+            for record in records_from(buffer) or []:
                 buffer.lose(record)
         looks.append(Buffer._has_room(buffer, size))
         if looks[-1] and len(overtaking) == 0:
@@ -469,14 +472,43 @@ def test_who_waits_for_room_is_not_overtaken(full: bool, monkeypatch: pytest.Mon
     assert [1.0, 2.0] == drain(buffer)
 
 
+@each(
+    ("attributes", "small"),
+    [({"msg": "x" * 300}, True), ({"msg": "x" * 301}, False), ({"msg": "x" * 4_000}, False)]
+    + [({f"e{extra}": extra for extra in range(count)}, count <= 5) for count in (5, 6)],
+    ids=["300 characters", "301", "4,000", "5 extras", "6"],
+)
+def test_only_small_records_wait_bare(attributes: dict[str, Any], small: bool) -> None:
+    """What waits bare is counted and not weighed; a larger record is weighed, and either leaves with its names."""
+    buffer, _ = alone()
+    record = taken(make_record(**attributes))
+    assert small is (type(record) is tuple)
+    for _ in range(2):
+        buffer.put(record)
+    assert 2 * named(record).size == buffer._inbox.bytes
+    assert small is (named(record).size == PLAIN_COST)
+    records = records_from(buffer) or []
+    assert ([Plain, Plain], 0) == ([type(record) for record in records], buffer._inbox.bytes)
+
+
+def test_a_small_record_that_finds_no_room_is_as_any_other() -> None:
+    """It comes in under the lock, in the place of the oldest: in order, and with all that is its own."""
+    buffer, books = alone(buffer_events=3, overflow="drop_oldest")
+    for number in range(5):
+        assert buffer.put(plain(number))
+    buffer.close()
+    assert [2.0, 3.0, 4.0] == drain(buffer)
+    assert {"queue_full": 2} == books.stats().dropped
+
+
 # ---- what a fork leaves
 
 
 def test_a_fork_finds_what_the_child_has_put() -> None:
     """What this process has put is told apart from what the parent's has, whatever kind of record it is."""
-    buffer, books = alone()
+    buffer, _ = alone()
     of_parent = [make_record(created=float(number), process=os.getpid() + 1) for number in (1, 2)]
-    buffer.put(capture_plain(of_parent[0], SITE_OF, books.next_number))
+    buffer.put(taken(of_parent[0]))
     buffer.put(capture(of_parent[1]))
     buffer.put(plain(3))
     buffer.put(capture(make_record(created=4.0)))
@@ -548,7 +580,7 @@ def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
         buffer.put(taken(record))
     buffer.close()
     listener_of(buffer, books).run()
-    for events in iter(buffer.take_events, None):
+    for events in iter(buffer.take_runs, None):
         buffer.delivered(events)
     stats = books.stats()
     assert (9, 0) == (stats.accepted, stats.pending)
@@ -570,7 +602,7 @@ def test_an_odd_record_takes_no_other_with_it(odd: dict[str, Any]) -> None:
 def test_a_record_weighs_what_it_is_taken_to_weigh(attributes: Callable[[int], dict[str, Any]]) -> None:
     """Memory stays within one and a half times the bound, so no kind of record may weigh more than that."""
 
-    def made(number: int) -> Captured | Plain:
+    def made(number: int) -> Captured | Bare:
         return taken(make_record(**attributes(number)))
 
     made(0)
@@ -581,4 +613,4 @@ def test_a_record_weighs_what_it_is_taken_to_weigh(attributes: Callable[[int], d
         weight = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert 1.5 * sum(record.size for record in records) >= weight
+    assert 1.5 * sum(named(record).size for record in records) >= weight

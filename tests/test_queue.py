@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from loghttp._batch import EVENT_COST, Event
-from loghttp._capture import Captured, Plain, capture, capture_plain
+from loghttp._batch import EVENT_COST, Run, gathered, parted
+from loghttp._capture import Bare, Captured, Plain, capture, capture_plain, named
 from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
 from loghttp._listener import Listener
 from loghttp._options import Delivery
@@ -62,13 +62,24 @@ class Bell:
         self.clock.now += timeout
 
 
+def records_from(buffer: Buffer) -> list[Captured | Plain] | None:
+    """As `take_records`, each by its names."""
+    records = buffer.take_records()
+    return None if records is None else [named(record) for record in records]
+
+
 def records_of(buffer: Buffer) -> list[Captured | Plain] | None:
     """As the listener takes them, all that are there; None when the buffer is closed and drained."""
-    if (records := buffer.take_records()) is None:
+    if (records := records_from(buffer)) is None:
         return None
     while len(buffer._inbox):
-        records += buffer.take_records() or ()
+        records += records_from(buffer) or ()
     return records
+
+
+def numbers(runs: Sequence[Run]) -> list[int]:
+    """Those of the records that the events were made of."""
+    return [int(created) for run in runs for created in run.created]
 
 
 class Line:
@@ -89,9 +100,9 @@ class Line:
     def encode(self, size: int = 100, *, urgent: bool = False) -> None:
         """Turn all waiting records into events of `size` bytes, and pass markers on, as the listener does."""
         while not self.buffer._inbox.idle:
-            records = self.buffer.take_records() or []
-            events = [Event(b"x" * size, record.when, self.clock.now) for record in records]
-            self.buffer.put_events(events, sum(record.size for record in records), urgent=urgent)
+            records = records_from(self.buffer) or []
+            runs = gathered([b"x" * size] * len(records), [record.when for record in records], self.clock.now)
+            self.buffer.put_runs([*runs], sum(record.size for record in records), urgent=urgent)
             self.buffer.pass_markers()
 
     def fill(self, count: int, size: int = 100) -> None:
@@ -102,15 +113,15 @@ class Line:
 
     def take(self) -> list[int]:
         """The numbers of the next batch, after waiting for it."""
-        return [int(event.created) for event in self.take_events()]
+        return numbers(self.take_runs())
 
     def take_all(self) -> list[int]:
         """The numbers of all that is left in a closed buffer, batch by batch."""
-        assert self.buffer.take_records() is None
-        return [int(event.created) for batch in iter(self.buffer.take_events, None) for event in batch]
+        assert records_from(self.buffer) is None
+        return [number for batch in iter(self.buffer.take_runs, None) for number in numbers(batch)]
 
-    def take_events(self) -> list[Event]:
-        return self.buffer.take_events() or []
+    def take_runs(self) -> list[Run]:
+        return self.buffer.take_runs() or []
 
     def audit(self) -> dict[str, int]:
         """The dropped by reason, after a look whether books and buffer agree."""
@@ -137,11 +148,11 @@ def record(number: int, size: int = 1_000, **attributes: Any) -> Captured:
     return captured
 
 
-def plain_record(number: float, next_number: Callable[[], int] = NUMBERS.__next__) -> Plain:
+def plain_record(number: float, next_number: Callable[[], int] = NUMBERS.__next__) -> Bare:
     """As most records are: one that is put without a lock; logged at second `number`, by which it is known."""
     record = logging.makeLogRecord({"msg": "order placed", "created": float(number)})
     plain = capture_plain(record, SITE_OF, next_number)
-    assert plain is not None
+    assert type(plain) is tuple
     return plain
 
 
@@ -169,7 +180,7 @@ def test_every_record_is_pending_until_it_has_left() -> None:
     line.encode()
     assert 1 == line.books.stats().pending
     line.buffer.close()
-    events = line.take_events()
+    events = line.take_runs()
     assert 1 == line.books.stats().pending
     line.buffer.delivered(events)
     assert (0, 1) == (line.books.stats().pending, line.books.stats().delivered)
@@ -239,7 +250,7 @@ def test_block_waits_for_room() -> None:
         pass
     line.encode()
     line.buffer._markers = 1  # due at once
-    line.buffer.delivered(line.take_events())
+    line.buffer.delivered(line.take_runs())
     finish(threads)
     assert {} == line.audit()
     assert (2, 1) == (line.books.stats().accepted, line.books.stats().delivered)
@@ -308,8 +319,8 @@ def test_what_is_in_hand_is_never_dropped_for_room() -> None:
     line = Line(buffer_events=3)
     line.fill(3)
     line.buffer._markers = 1
-    in_hand = line.take_events()
-    assert [1] == [int(event.created) for event in in_hand]  # a quarter of so small a buffer
+    in_hand = line.take_runs()
+    assert [1] == numbers(in_hand)  # a quarter of so small a buffer
     line.put()
     assert {"queue_full": 1} == line.audit()
     line.buffer.delivered(in_hand)
@@ -326,7 +337,7 @@ def test_markers_are_not_dropped_for_room() -> None:
     for _ in range(5):
         line.put()
     line.encode()
-    line.take_events()
+    line.take_runs()
     assert marker.in_time
 
 
@@ -403,7 +414,7 @@ def test_an_error_storm_leaves_in_batches() -> None:
 def test_nothing_waits_for_nothing() -> None:
     """An idle courier waits without a time-out: an idle program does no work."""
     with pytest.raises(Idle):
-        Line().take_events()
+        Line().take_runs()
 
 
 # ---- flush
@@ -416,8 +427,8 @@ def test_a_flush_makes_due_what_was_before_it() -> None:
     marker = line.buffer.mark()
     line.put()
     line.encode()
-    events = line.take_events()
-    assert [1] == [int(event.created) for event in events]
+    events = line.take_runs()
+    assert [1] == numbers(events)
     assert 1_000.0 == line.clock.now
     assert not marker.passed.is_set()
     line.buffer.delivered(events)
@@ -432,7 +443,7 @@ def test_a_flush_of_nothing_is_done() -> None:
     marker = line.buffer.mark()
     line.encode()
     with pytest.raises(Idle):
-        line.take_events()
+        line.take_runs()
     assert marker.in_time
 
 
@@ -442,9 +453,9 @@ def test_what_was_dropped_does_not_hold_a_flush() -> None:
     line.put()
     marker = line.buffer.mark()
     line.encode()
-    line.buffer.dropped(line.take_events(), "refused")
+    line.buffer.dropped(line.take_runs(), "refused")
     with pytest.raises(Idle):
-        line.take_events()
+        line.take_runs()
     assert marker.in_time
 
 
@@ -455,11 +466,11 @@ def test_many_flushes_at_once_each_get_their_answer() -> None:
     line.put()
     markers.append(line.buffer.mark())
     line.encode()
-    events = line.take_events()
+    events = line.take_runs()
     assert [True, True, False] == [marker.passed.is_set() for marker in markers]
     line.buffer.delivered(events)
     with pytest.raises(Idle):
-        line.take_events()
+        line.take_runs()
     assert [True] * 3 == [marker.in_time for marker in markers]
 
 
@@ -486,7 +497,7 @@ def test_closing_makes_all_due_and_lets_nothing_in() -> None:
     line.encode()
     assert None is records_of(line.buffer)
     assert [[1, 2], [3, 4]] == [line.take(), line.take()]
-    assert None is line.buffer.take_events()
+    assert None is line.buffer.take_runs()
     assert 1_000.0 == line.clock.now
     assert 4 == line.books.stats().accepted
 
@@ -498,7 +509,7 @@ def test_a_flush_of_a_closed_buffer_tells_whether_all_is_out() -> None:
     line.buffer.close()
     assert (True, False) == (line.buffer.mark().passed.is_set(), line.buffer.mark().in_time)
     line.encode()
-    line.buffer.delivered(line.take_events())
+    line.buffer.delivered(line.take_runs())
     assert line.buffer.mark().in_time
 
 
@@ -506,7 +517,7 @@ def test_abandoning_counts_each_record_once_whichever_stage_it_is_in() -> None:
     """Waiting, in the listener's hand, encoded, in the courier's hand: all lost at shutdown, and told how many."""
     line = Line(batch_events=2)
     line.fill(4)
-    line.take_events()  # two in the courier's hand, two wait
+    line.take_runs()  # two in the courier's hand, two wait
     line.put()
     records_of(line.buffer)  # one in the listener's hand
     line.put()  # one waits
@@ -522,7 +533,7 @@ def test_what_returns_after_abandoning_is_ignored() -> None:
     line = Line()
     line.fill(2)
     line.buffer.close()
-    events = line.take_events()
+    events = line.take_runs()
     line.buffer.abandon()
     line.buffer.delivered(events[:1])
     line.buffer.dropped(events[1:], "refused")
@@ -539,7 +550,7 @@ def test_a_record_that_becomes_an_event_after_abandoning_is_ignored() -> None:
     line.buffer.close()
     line.buffer.abandon()
     assert isinstance(captured, Captured)
-    line.buffer.put_events([Event(b"x", 1.0, 1.0)], captured.size)
+    line.buffer.put_runs([Run(b"x", (1.0,), 1.0)], captured.size)
     assert {"shutdown": 1} == line.audit()
 
 
@@ -592,10 +603,12 @@ def test_parts_of_a_batch_leave_one_by_one() -> None:
     line = Line()
     line.fill(5)
     line.buffer.close()
-    events = line.take_events()
-    line.buffer.delivered(events[:2])
-    line.buffer.dropped(events[2:3], "refused")
-    line.buffer.dropped(events[3:4], "intake_rejected")
+    events = line.take_runs()
+    delivered, events = parted(events, 2)
+    line.buffer.delivered(delivered)
+    refused, events = parted(events, 1)
+    line.buffer.dropped(refused, "refused")
+    line.buffer.dropped(parted(events, 1)[0], "intake_rejected")
     assert 1 == line.books.stats().pending
     line.buffer.lose_in_hand()
     assert {"refused": 1, "intake_rejected": 1, "encoding": 1} == line.audit()
@@ -608,7 +621,7 @@ def test_an_event_that_was_cut_weighs_less() -> None:
     line = Line()
     line.fill(1, size=10_000)
     line.buffer.close()
-    [event] = line.take_events()
+    [event] = line.take_runs()
     smaller = line.buffer.exchanged(event, event._replace(body=b"x" * 100))
     assert EVENT_COST + 100 == line.buffer._held_bytes
     line.buffer.delivered([smaller])
@@ -621,7 +634,7 @@ def test_what_is_lost_by_a_fault_of_ours_weighs_what_it_weighed() -> None:
     line.fill(1, size=10)
     line.fill(1, size=10_000)
     line.buffer.close()
-    _, large = line.take_events()
+    _, large = line.take_runs()
     line.buffer.delivered([large])
     line.buffer.lose_in_hand()
     assert {"encoding": 1} == line.audit()
@@ -742,18 +755,18 @@ def test_the_books_balance_at_every_instant(overflow: str) -> None:
             buffer.put(record(number) if number % 3 else plain_record(number))
 
     def listen() -> None:
-        while (records := buffer.take_records()) is not None:
+        while (records := records_from(buffer)) is not None:
             kept = [record for record in records if record.when % 10 != 7]
             for lost in records:
                 if lost not in kept:
                     buffer.lose(lost)
-            events = [Event(b"x", record.when, 0.0) for record in kept]
+            events = [Run(b"x", (record.when,), 0.0) for record in kept]
             urgent = any(record.when % 100 == 0 for record in kept)
-            buffer.put_events(events, sum(record.size for record in kept), urgent=urgent)
+            buffer.put_runs(events, sum(record.size for record in kept), urgent=urgent)
             buffer.pass_markers()
 
     def carry() -> None:
-        while (events := buffer.take_events()) is not None:
+        while (events := buffer.take_runs()) is not None:
             buffer.delivered(events[1:])
             buffer.dropped(events[:1], "refused")
 

@@ -28,7 +28,7 @@ from loghttp.testing import LocalIntake
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from loghttp.cli import _spool_drain
+from loghttp.cli import _spool_drain, _spool_folder
 from loghttp.cli._spool_folder import look
 
 NOBODY = "http://127.0.0.1:9"  # "discard": nothing listens there
@@ -194,7 +194,9 @@ def test_json_says_the_same_for_programs(spool: Path) -> None:
 
     [file] = document["files"]
     with closing(sqlite3.connect(dead)) as db, db:
-        [(count, size, oldest)] = db.execute("SELECT count(*), sum(length(body)), min(created) FROM events")
+        [(count, size, oldest)] = db.execute(
+            "SELECT sum(last - id + 1), sum(length(body) - (last - id)), min(created) FROM events"
+        )
     db.close()
     assert (dead.name, "dead", "readable") == (file["file"], file["owner"], file["state"])
     assert (count, size, oldest) == (file["events"], file["bytes"], file["oldest"])
@@ -322,12 +324,24 @@ def test_export_writes_every_event_as_a_line_of_json(spool: Path, tmp_path: Path
 
 
 def test_export_to_stdout_is_nothing_but_the_lines(spool: Path) -> None:
-    """With -, stdout has the lines and stderr the count; more events than one read takes come in order."""
+    """With -, stdout has the lines and stderr the count; thousands of events come in order."""
     leave(spool, count=5_000)
     ended = run(spool, "--export", "-")
 
     assert (0, "5,000 events of 1 file written.\n") == (ended.code, ended.err)
     assert orders(5_000) == exported(ended.out)
+
+
+def test_what_one_read_does_not_take_the_next_does(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are read a few at a time, and each event comes once, with its own number and time."""
+    monkeypatch.setattr(_spool_folder, "_ROWS", 2)
+    leave(spool, count=500)
+    [file] = look(spool).files
+    found = list(_spool_folder.rows(file))
+
+    assert 500 == file.events
+    assert [(n + 1, f"order {n}") for n in range(500)] == [(row.id, json.loads(row.body)["event"]) for row in found]
+    assert all(abs(row.created - json.loads(row.body)["time"]) < 1e-5 for row in found)
 
 
 def test_export_says_what_it_could_not_read(spool: Path) -> None:

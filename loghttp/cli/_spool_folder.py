@@ -21,11 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from loghttp._batch import Run
 from loghttp._spool_file import SCHEMA_VERSION
 from loghttp._spool_paths import DAMAGED, REFUSED, SUFFIX
+from loghttp._spool_rows import restored
 
 Owner = Literal["alive", "dead", "none", "unknown"]
 State = Literal["readable", "newer", "unreadable"]
@@ -138,22 +141,29 @@ def rows(file: File, *, dead_letters: bool = False) -> Iterator[Row]:
     Raises:
         sqlite3.Error, OSError: it cannot be read (any more).
     """
-    what = "created, refused, words, body FROM dead_letters" if dead_letters else "created, NULL, '', body FROM events"
+    events, letters = "last, times, NULL, '', body FROM events", "id, created, refused, words, body FROM dead_letters"
+    query = f"SELECT id, {letters if dead_letters else events} WHERE id > ? ORDER BY id LIMIT ?"
     with suppress(FileNotFoundError), _opened(file.path) as (_, db):
         if not _version(db):
             return
-        last, more = 0, True
-        while more:
-            batch, more, size = [], False, 0
-            query = f"SELECT id, {what} WHERE id > ? ORDER BY id LIMIT ?"
-            with closing(db.execute(query, (last, _ROWS))) as found:
-                for row, created, refused, words, body in found:
-                    batch.append(Row(file.name, row, created, body, refused, words))
-                    size += len(body)
-                    last, more = row, True
-                    if size > _BYTES:
-                        break
-            yield from batch
+        last = 0
+        while some := _some(db.execute(query, (last, _ROWS))):
+            for row, last, times, refused, words, body in some:
+                run = Run(body, (times,), 0.0) if dead_letters else restored(row, last, 0.0, times, body)
+                for number, created, event in zip(count(row), run.created, run.events):
+                    yield Row(file.name, number, created, event, refused, words)
+
+
+def _some(rows: sqlite3.Cursor) -> list[Any]:
+    """As many as one read may take; the body comes last in each."""
+    some, size = [], 0
+    with closing(rows):
+        for row in rows:
+            some.append(row)
+            size += len(row[-1])
+            if size > _BYTES:
+                break
+    return some
 
 
 def _look(path: Path) -> File | None:
@@ -185,14 +195,15 @@ def _sums(file: File, db: sqlite3.Connection) -> File:
     (dead_letters,) = db.execute("SELECT count(*) FROM dead_letters").fetchone()
     events, size, oldest, last = 0, 0, float("inf"), 0
     while True:
-        count, total, first, end = db.execute(
-            "SELECT count(*), sum(length(body)), min(created), max(id) FROM"
-            " (SELECT id, created, body FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+        number, total, first, end = db.execute(
+            "SELECT sum(number), sum(size), min(created), max(last) FROM"
+            " (SELECT last, last - id + 1 AS number, length(body) - (last - id) AS size, created"
+            " FROM events WHERE id > ? ORDER BY id LIMIT ?)",
             (last, _ROWS),
         ).fetchone()
-        if not count:
+        if not number:
             break
-        events, size, oldest, last = events + count, size + total, min(oldest, first), end
+        events, size, oldest, last = events + number, size + total, min(oldest, first), end
     return replace(
         file,
         url=str(destination[0]) if destination else "",

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from loghttp._batch import join
 from loghttp._checks import Secret
 from loghttp._encoding import dumps, dumps_large, fit, flatten, joined, nest
 from loghttp._entry import Entry
@@ -87,7 +88,7 @@ class Humio:
         # One compact object a line, with the metadata in each: the framing that every HEC server takes.
         return Request(
             self.url,
-            b"\n".join(events),
+            join(events, b"\n"),
             {
                 "Authorization": f"{self._auth_scheme} {self._token.reveal()}",
                 "Content-Type": "application/json",

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from pythonjsonlogger.json import JsonFormatter
 
+from loghttp._batch import join
 from loghttp._checks import Secret
 from loghttp._encoding import dumps, dumps_large, fit, joined, nest
 from loghttp._entry import Entry
@@ -83,7 +84,7 @@ class Sekoia:
         key = dumps(self._key.reveal())
         match self._endpoint:
             case "/batch":
-                body = b'{"intake_key":%s,"jsons":[%s]}' % (key, b",".join(events))
+                body = b'{"intake_key":%s,"jsons":[%s]}' % (key, join(events, b","))
             case "/array":
                 body = b"[%s]" % b",".join(_with_key(event, key) for event in events)
             case "/":
