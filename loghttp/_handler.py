@@ -109,14 +109,15 @@ class HTTPHandler(logging.Handler):
         try:
             if (get_ident() in own_threads and not in_finalizer()) or record.name == LOGGER_NAME:
                 return False
-            passed: Any = self.filter(record) if self.filters else True
+            if self.filters:
+                passed: Any = self.filter(record)
+                if not passed:
+                    return False
+                if isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another there
+                    record = passed
         except Exception:  # noqa: BLE001  a user's filter, or a record without a name
             self._lose(record)
             return False
-        if not passed:
-            return False
-        if passed is not True and isinstance(passed, logging.LogRecord):  # since 3.12 a filter may put another there
-            record = passed
         self.emit(record)
         return True
 
