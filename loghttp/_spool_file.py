@@ -83,7 +83,7 @@ class SpoolFile:
     def __init__(self, path: Path, *, fsync: bool = False, url: str = "", made: bool = True) -> None:
         """Open, or make, the file at `path`. Raises `NotOurs` or `NewerSchema` besides."""
         self.path = path
-        self._done = 0
+        self._gone: list[tuple[int, int]] = []  # numbers, first and last, of what left and could not be deleted
         self._recent = Recent()
         self._lock_fd = own(path)
         try:
@@ -138,7 +138,7 @@ class SpoolFile:
     def read(self, events: int, size: int, *, after: int = 0) -> list[Run]:
         """The oldest events, as many as one request may carry: at most `events`, and about `size` bytes."""
         with disk():
-            start = max(after + 1, self._done + 1, self.first)
+            start = max(after + 1, self.first, *(last + 1 for _, last in self._gone))
             runs = self._recent.take(start, events, size) or self._read_back(start, events, size)
             if runs:
                 self._read = runs[-1].last
@@ -153,10 +153,12 @@ class SpoolFile:
     def done(self, runs: Sequence[Run]) -> None:
         """Take these for gone although they could not be deleted: they must not be sent for ever."""
         with disk():
-            self._done = max(self._done, *(run.last for run in runs))
+            self._gone = sorted([*self._gone, *extents(runs)])
             self.count -= count(runs)
             self.bytes -= weight(runs)
-            self.first = max(self.first, self._done + 1)
+            for first, last in self._gone:
+                if first <= self.first:  # others, which come before these, may still be under way
+                    self.first = max(self.first, last + 1)
 
     def delete(self, runs: Sequence[Run]) -> None:
         """Remove events that are delivered or dropped; when none is left, the disk gets its space back."""
@@ -193,7 +195,8 @@ class SpoolFile:
             with disk():
                 events, dead = 1, 0
                 with suppress(sqlite3.Error):
-                    (events,) = self._db.execute("SELECT count(*) FROM events WHERE last > ?", (self._done,)).fetchone()
+                    events, *_ = self._sums()
+                    events -= sum(last - first + 1 for first, last in self._gone)
                     (dead,) = self._db.execute("SELECT count(*) FROM dead_letters").fetchone()
                     if not (events or dead):  # what is removed in a moment need not wait for the disk
                         self._db.execute("PRAGMA synchronous = OFF")
@@ -265,15 +268,13 @@ class SpoolFile:
             raise
 
     def _delete(self, runs: Sequence[Run]) -> None:
-        for first, last in extents(runs):
+        for first, last in (*extents(runs), *self._gone):
             delete(self._db, first, last)
-        if self._done:
-            delete(self._db, 1, self._done)  # what failed before
 
     def _subtract(self, runs: Sequence[Run]) -> None:
         self.count -= count(runs)
         self.bytes -= weight(runs)
-        self.first, self._done = self._first(), 0
+        self.first, self._gone = self._first(), []
         if self.count == 0:
             with suppress(sqlite3.Error, OSError):  # only tidying up
                 self._tidy()

@@ -138,6 +138,30 @@ def test_what_could_not_be_deleted_is_not_read_again(file: SpoolFile) -> None:
     assert (60, 41, list(range(41, 101))) == (file.count, file.first, stored(file))
 
 
+def test_what_could_not_be_deleted_takes_nothing_along(file: SpoolFile) -> None:
+    """Events before those, which are still under way, stay on the disk until they leave themselves."""
+    file.append(runs(1, 20))
+    (hand,) = file.read(20, ROOM)
+    file.done([hand.part(10)])
+    assert (10, 1) == (file.count, file.first)
+    file.delete([hand.part(0, 5)])
+    assert (5, 6, list(range(6, 11))) == (file.count, file.first, stored(file))
+
+
+def test_a_file_is_kept_for_what_left_is_no_more_than_a_part(tmp_path: Path) -> None:
+    """At the end, too: the next process finds what this one gave up, though later events had left."""
+    file = SpoolFile.make(tmp_path, "destination", fsync=False, url="")
+    file.append(runs(1, 20))
+    (hand,) = file.read(20, ROOM)
+    file.done([hand.part(10)])
+    file.close()
+    assert set(range(1, 11)) <= set(stored(file))
+    file = SpoolFile.adopt(file.path, fsync=False)
+    file.done(file.read(20, ROOM))
+    file.close()
+    assert not file.path.exists()
+
+
 def test_an_event_with_a_newline_is_a_row(file: SpoolFile) -> None:
     """It comes back as it was, between its neighbours."""
     events = [b"one", b"two\nlines", b"three"]
