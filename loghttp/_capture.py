@@ -225,8 +225,8 @@ _extras_at: dict[int, tuple[int, tuple[str, ...], _ValuesOf]] = {}
 They are nearly always the same, and to look through all attributes takes longer than all else here. A record that
 has all standard attributes and all these extras, and no attribute more, has no other extras.
 """
-_LINES_MOST: Final = 10_000
-_NAMES_MOST: Final = 300  # characters
+_LINES_MOST: Final = 2_000
+_NAMES_MOST: Final = 2_000  # characters, of one line's extras; those of all lines are 4 MB at most
 _NOT_SEEN: Final[tuple[int, tuple[str, ...], _ValuesOf]] = (-1, (), lambda _: ())
 
 

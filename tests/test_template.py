@@ -273,6 +273,13 @@ def test_a_record_of_another_site_has_a_form_of_its_own(change: dict[str, Any]) 
     assert site.form(**usual) is not None
 
 
+def test_fifty_extras_are_no_cliff() -> None:
+    """A record with many extras is as plain as one with few: it costs so much more an extra, and no more than that."""
+    site = by_default()
+    extras = {f"of_the_shopping_basket_{n}": n for n in range(50)}
+    assert [True, False] == [site.form(**extras) is None for _ in range(2)]
+
+
 def test_extras_of_other_names_have_a_form_of_their_own() -> None:
     """One line may log other extras of the same types, or the same ones in another order."""
     site = by_default()
