@@ -49,6 +49,9 @@ def cliffs(results: Mapping[str, Result], path: Path) -> None:
     """What one more costs, over orders of magnitude."""
     figure, drawn = Figure(figsize=(10, 6.5)), False
     for panel, (kind, along, up) in zip(figure.subplots(2, 2).flat, _CLIFFS, strict=True):
+        if not any(f"-{kind}-" in name for name in results):
+            panel.set_visible(False)
+            continue
         for fast, colour in (("fast", _OURS), ("plain", _PEERS)):
             prefix = f"{fast}-{kind}-"
             sizes = sorted(int(name.removeprefix(prefix)) for name in results if name.startswith(prefix))
