@@ -36,6 +36,7 @@ class Run(NamedTuple):
 
     @property
     def number(self) -> int:
+        """How many events."""
         return len(self.created)
 
     @property

@@ -61,13 +61,15 @@ class Buffer(Stock):
         inbox, records = self._inbox, self._records
         waiting = len(records)
         if waiting >= inbox.room or type(record) is not tuple:  # a bare one is small
-            return self._put_locked(named(record))
-        records.append(record)
-        if self._listener_bell.awaited:
-            self._listener_bell.ring()
-        if inbox.forsaken:  # since the look at `room`
-            with self._lock:
-                return not inbox.recall(record)
+            if not self._put_locked(named(record)):
+                return False
+        else:
+            records.append(record)
+            if self._listener_bell.awaited:
+                self._listener_bell.ring()
+            if inbox.forsaken:  # since the look at `room`
+                with self._lock:
+                    return not inbox.recall(record)
         if waiting & _MANY == _MANY:
             _hand_over(_LEAST)
         return True
@@ -197,7 +199,7 @@ class Buffer(Stock):
 
     def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
         with self._lock:
-            if self._abandoned:
+            if self._abandoned or not runs:
                 return
             was_empty = not self._outbox
             self._outbox.put(runs)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from loghttp import _queue
 from loghttp._batch import EVENT_COST, Run, gathered, parted
 from loghttp._capture import Bare, Captured, Plain, capture, capture_plain, named
 from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
@@ -435,6 +436,22 @@ def test_a_flush_makes_due_what_was_before_it() -> None:
     assert [2] == line.take()
     assert marker.passed.is_set()
     assert marker.in_time
+
+
+@pytest.mark.parametrize("kind", [plain_record, record], ids=["plain", "any other"])
+def test_a_program_that_logs_without_a_pause_lets_the_listener_run(
+    kind: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each 64th record that waits it offers the interpreter, whatever kind the records are of."""
+    line = Line()
+    offers: list[float] = []
+    monkeypatch.setattr(_queue, "_hand_over", offers.append)
+    for number in range(63):
+        line.buffer.put(kind(number))
+    assert [] == offers
+    for number in range(63, 128):
+        line.buffer.put(kind(number))
+    assert 2 == len(offers)
 
 
 def test_a_flush_of_nothing_is_done() -> None:
