@@ -23,59 +23,48 @@ EMPTY: Final = "(empty message)"
 Dumps = Callable[[Any], bytes]
 
 
+def _orjson() -> Any:
+    """The module that comes with the `fast` extra; None without it."""
+    try:
+        import orjson  # noqa: PLC0415
+    except ImportError:
+        return None
+    return orjson
+
+
 def _json_dumps() -> Dumps:
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
     return lambda value: encode(value).encode()
 
 
-def _orjson_dumps() -> Dumps:
-    from orjson import OPT_PASSTHROUGH_SUBCLASS, dumps  # noqa: PLC0415  the `fast` extra
-
+def _orjson_dumps(orjson: Any) -> Dumps:
+    encode, option = orjson.dumps, orjson.OPT_PASSTHROUGH_SUBCLASS
     # orjson's result keeps a buffer of up to ten times its length alive; a copy lets it go.
-    return lambda value: bytes(memoryview(dumps(value, None, OPT_PASSTHROUGH_SUBCLASS)))
+    return lambda value: bytes(memoryview(encode(value, None, option)))
 
 
-def _fastest_dumps() -> Dumps:
-    try:
-        return _orjson_dumps()
-    except ImportError:
-        return _json_dumps()
+def _number_text(orjson: Any) -> Callable[[float], str]:
+    return (lambda value: orjson.dumps(value).decode()) if orjson else repr
 
 
-dumps: Final = _fastest_dumps()
+_found: Final = _orjson()
+
+dumps: Final = _orjson_dumps(_found) if _found else _json_dumps()
 """Compact UTF-8 JSON of a value that `scalar`, `nest` or `flatten` has been through."""
 
 dumps_large: Final = _json_dumps()
 """The same for documents with a long text, of which orjson would hold seven times the length for a moment."""
 
-
-def _number_text() -> Callable[[float], str]:
-    try:
-        from orjson import dumps  # noqa: PLC0415  the `fast` extra
-    except ImportError:
-        return repr
-    return lambda value: dumps(value).decode()
-
-
-text_of_text: Final = encode_basestring
-"""The JSON of one text, as text: it is `dumps(value)` once UTF-8 is made of it, which fails for a lone surrogate."""
-text_of_number: Final = _number_text()
-"""The same for one finite number within 64 bits."""
-
-
-def _whole_dumps() -> Dumps | None:
-    try:
-        from orjson import dumps  # noqa: PLC0415  the `fast` extra
-    except ImportError:
-        return None
-    return dumps
-
-
-dumps_whole: Final = _whole_dumps()
+dumps_whole: Final[Dumps | None] = _found and _found.dumps
 """The same where it takes no longer for a whole document than for two of its members; None without orjson.
 
 What it returns is not for keeping, see `_orjson_dumps`.
 """
+
+text_of_text: Final = encode_basestring
+"""The JSON of one text, as text: it is `dumps(value)` once UTF-8 is made of it, which fails for a lone surrogate."""
+text_of_number: Final = _number_text(_found)
+"""The same for one finite number within 64 bits."""
 
 LARGE: Final = 65_536  # characters
 

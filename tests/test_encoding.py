@@ -46,11 +46,8 @@ def orjson() -> ModuleType:
 
 def encoders() -> dict[str, Callable[[Any], bytes]]:
     """Both encoders, or the one that is here."""
-    both = {"json": _encoding._json_dumps()}
-    try:
-        return both | {"orjson": _encoding._orjson_dumps()}
-    except ImportError:
-        return both
+    found = _encoding._orjson()
+    return {"json": _encoding._json_dumps(), **({"orjson": _encoding._orjson_dumps(found)} if found else {})}
 
 
 ENCODERS = encoders()

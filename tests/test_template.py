@@ -105,11 +105,11 @@ def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Each encoder in turn, in use everywhere."""
     if request.param == "json":
         monkeypatch.setitem(sys.modules, "orjson", None)
-        dumps, dumps_whole, text_of_number = _encoding._json_dumps(), None, _encoding._number_text()
+        dumps, dumps_whole, text_of_number = _encoding._json_dumps(), None, _encoding._number_text(None)
     else:
-        pytest.importorskip("orjson", reason="the `fast` extra is not installed")
-        dumps, dumps_whole = _encoding._orjson_dumps(), _encoding._whole_dumps()
-        text_of_number = _encoding._number_text()
+        orjson = pytest.importorskip("orjson", reason="the `fast` extra is not installed")
+        dumps, dumps_whole = _encoding._orjson_dumps(orjson), orjson.dumps
+        text_of_number = _encoding._number_text(orjson)
     for module in (_encoding, _entry, humio, sekoia):
         monkeypatch.setattr(module, "dumps", dumps)
     monkeypatch.setattr(_form, "dumps_whole", dumps_whole)
