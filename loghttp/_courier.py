@@ -97,19 +97,19 @@ class Courier(Worker):
 
     def _deliver(self, batch: Batch) -> None:
         pieces = [batch]  # the last one is sent next
-        suspects: list[Batch] = []  # refused alone, while nothing has shown that others are taken
+        suspects: list[Batch] = []  # refused alone, while nothing has shown that others are taken; two at the most
         trust = 0  # refusals that may still count against single events; each success renews it
         refuses_all = False
         while pieces or suspects:
             if not pieces:  # what was between them is settled, and they still stand unproven
-                pieces, suspects = suspects[::-1], []
+                pieces, suspects = suspects, []
             piece = pieces.pop()
             verdict = self._send(piece)
             piece = Batch(piece.runs, piece.attempts + 1)
             match verdict:
                 case Delivered(taken):
                     self._delivered(piece, taken)
-                    pieces += reversed(suspects)  # once more: the intake may have been mended since it refused them
+                    pieces += suspects  # once more: the intake may have been mended since it refused them
                     suspects, trust, refuses_all = [], _TRUST, False
                 case TryLater() | Misconfigured():
                     pieces += self._wait(piece, verdict)

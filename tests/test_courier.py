@@ -107,6 +107,7 @@ class FakeBuffer(Buffer):
         self.pauses: list[tuple[float, float]] = []
         self.at_pause: Callable[[int], None] = lambda number: None
         self._courier_bell = self  # type: ignore[assignment]
+        self._listener_bell.wait = lambda timeout=None: None  # type: ignore[method-assign]  # nothing comes meanwhile
 
     def pause(self, seconds: float, *, at_least: float = 0.0) -> None:
         self.pauses.append((seconds, at_least))
@@ -491,6 +492,17 @@ def test_an_intake_that_refused_everything_and_is_set_right_gets_everything() ->
     scene.run()
     assert numbered(120) == kept
     assert {} == scene.dropped
+
+
+def test_what_was_refused_while_it_was_set_right_is_sent_again_in_order() -> None:
+    """Two events stand alone refused; then the intake takes ours, and the two as they were logged."""
+    refused = reply(400, b"no")
+    scene = Scene(script(refused, refused, refused))
+    scene.put(*numbered(2))
+    scene.run()
+    a, b = ([event] for event in numbered(2))
+    assert [a + b, a, b, a, b] == scene.requests
+    assert (1, {}) == (len(scene.notices), scene.dropped)
 
 
 def test_bad_events_after_it_was_set_right_are_found() -> None:
