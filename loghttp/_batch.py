@@ -147,8 +147,10 @@ class Bodies(Sequence[bytes]):
 def join(events: Sequence[bytes], separator: bytes) -> bytes:
     """As `separator.join(events)`, and in no time where they are of runs, and each is one line."""
     if isinstance(events, Bodies):
-        lines = (run.body.replace(b"\n", separator) if run.number > 1 else run.body for run in events.runs)
-        return separator.join(lines)
+        bodies = [run.body for run in events.runs]
+        if separator != b"\n":
+            bodies = [run.body.replace(b"\n", separator) if run.number > 1 else run.body for run in events.runs]
+        return separator.join(bodies)
     return separator.join(events)
 
 
