@@ -7,8 +7,20 @@ nobody waits, so a busy line costs no wake-ups, and an idle one has none.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
+from types import BuiltinFunctionType
+from typing import Final
+
+
+def _stay() -> None:
+    """Where gevent or eventlet have made threads of one thread, to wait would run the program's other parts."""
+
+
+offer_interpreter: Final = partial(time.sleep, 1e-6) if isinstance(time.sleep, BuiltinFunctionType) else _stay
+"""Lets a thread run that was rung for: the shortest sleep that does, for 0 does not."""
 
 
 class Bell:
@@ -18,6 +30,8 @@ class Bell:
         self._queue: SimpleQueue[None] = SimpleQueue()
         self.awaited = False
         """Set by who is going to wait, under the lock under which it saw that there is nothing to do."""
+        self.least = 0
+        """How many have to wait already for one more to be worth a ring."""
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when it was rung, or after `timeout` seconds."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import BuiltinFunctionType
 from typing import Final
 
 from loghttp._batch import Run, cost, count, span
+from loghttp._bell import offer_interpreter
 from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
@@ -23,19 +23,18 @@ from loghttp._stock import Stock
 
 _BURST: Final = 64
 """Least records that the listener takes at a time, if so many wait: few, for meanwhile the program's threads wait."""
+MANY: Final = _BURST - 1
+"""When so many wait, one more makes a burst.
 
-# A thread that logs without a pause would keep the interpreter for itself until it is taken away from it, after
-# 5 ms, and then have to wait for as long as it takes to encode the 700 records of that time: 2 ms or more. So at
-# every 64th record that waits it offers the interpreter, and waits for 64 records at the most: 0.2 ms.
-_MANY: Final = _BURST - 1
-_LEAST: Final = 1e-6  # seconds; the least that lets another thread run (0 does not)
-
-
-def _stay(_: float) -> None:
-    """Where gevent or eventlet have made threads of one thread, to wait would run the program's other parts."""
-
-
-_hand_over: Final = time.sleep if isinstance(time.sleep, BuiltinFunctionType) else _stay
+A thread that logs without a pause would keep the interpreter for itself until it is taken away from it, after 5 ms, and
+then have to wait for as long as it takes to encode the 700 records of that time: 2 ms or more. So at each burst it
+offers the interpreter, and waits for 64 records at the most: 0.2 ms.
+"""
+_LINGER: Final = 0.002
+"""Seconds that the listener waits for a whole burst, if it last came for records less than that ago: to be woken by
+each of 2,000 records a second costs as much CPU as all else that is done with them."""
+_AMPLE: Final = 2 * _BURST
+"""As long as there is room for more than that, records may wait for others."""
 
 
 class Buffer(Stock):
@@ -45,6 +44,7 @@ class Buffer(Stock):
         super().__init__(books, options)
         self._clock = clock
         self._records = self._inbox.records
+        self._asked_at = float("-inf")  # when the listener last came for records
         self._taken: Sequence[Run] = ()  # the batch that the courier took last
         self._markers = 0  # flushes under way
         self._drained = False  # and the listener has passed on the last
@@ -65,13 +65,13 @@ class Buffer(Stock):
                 return False
         else:
             records.append(record)
-            if self._listener_bell.awaited:
+            if waiting >= self._listener_bell.least and self._listener_bell.awaited:
                 self._listener_bell.ring()
             if inbox.forsaken:  # since the look at `room`
                 with self._lock:
                     return not inbox.recall(record)
-        if waiting & _MANY == _MANY:
-            _hand_over(_LEAST)
+        if waiting & MANY == MANY:
+            offer_interpreter()
         return True
 
     def _put_locked(self, record: Captured | Plain) -> bool:
@@ -89,7 +89,8 @@ class Buffer(Stock):
                 return True
             self._inbox.put(record)
             self._measure_room()
-            self._listener_bell.ring()
+            if len(self._inbox) > self._listener_bell.least or self._inbox.room <= _AMPLE:
+                self._listener_bell.ring()
         return True
 
     def mark(self) -> Marker:
@@ -168,12 +169,18 @@ class Buffer(Stock):
 
         A few at a time: what is not yet encoded can still give way to newer ones. None at all: a flush waits.
         """
+        now = self._clock()
+        lingers = now - self._asked_at < _LINGER
+        self._asked_at = now
         while True:
             with self._lock:
-                # Both before looking, for plain records come in without the lock.
+                lingers = lingers and not (self._markers or self._closed or self._inbox.room <= _AMPLE)
+                # All before looking, for plain records come in without the lock.
+                self._listener_bell.least = MANY if lingers else 0
                 self._listener_bell.awaited = True
                 self._inbox.forsaken = self._closed
-                if not self._inbox.idle and not self._abandoned:
+                enough = len(self._inbox) > MANY if lingers else not self._inbox.idle
+                if enough and not self._abandoned:
                     self._listener_bell.awaited = False
                     beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
@@ -187,7 +194,8 @@ class Buffer(Stock):
                     self._close_inbox()
                     self._ring()
                     return None
-            self._listener_bell.wait()
+            self._listener_bell.wait(_LINGER if lingers else None)
+            lingers = False
 
     def put_runs(self, runs: Sequence[Run], size: int, *, urgent: bool = False) -> None:
         """Put the events that records of `size` bytes in all became; `urgent`: they must not wait."""

@@ -99,6 +99,7 @@ class Interrupted:
 
     def __init__(self, what_happens: Callable[[], Any]) -> None:
         self.what_happens: Callable[[], Any] | None = what_happens
+        self.least = 0
 
     @property
     def awaited(self) -> bool:

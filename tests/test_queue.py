@@ -50,6 +50,7 @@ class Bell:
     """Stands for the bell at which a thread waits: nobody rings, so the time-out passes at once."""
 
     awaited = False
+    least = 0
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -91,6 +92,7 @@ class Line:
         self.books = Books()
         self.buffer = Buffer(self.books, delivery(**options), self.clock)
         self.buffer._courier_bell = Bell(self.clock)  # type: ignore[assignment]
+        self.buffer._listener_bell = Bell(Clock())  # type: ignore[assignment]  # no time passes
         self.number = 0
 
     def put(self, size: int = 1_000, number: int | None = None) -> bool:
@@ -444,14 +446,94 @@ def test_a_program_that_logs_without_a_pause_lets_the_listener_run(
 ) -> None:
     """At each 64th record that waits it offers the interpreter, whatever kind the records are of."""
     line = Line()
-    offers: list[float] = []
-    monkeypatch.setattr(_queue, "_hand_over", offers.append)
+    offers: list[bool] = []
+    monkeypatch.setattr(_queue, "offer_interpreter", lambda: offers.append(True))
     for number in range(63):
         line.buffer.put(kind(number))
     assert [] == offers
     for number in range(63, 128):
         line.buffer.put(kind(number))
     assert 2 == len(offers)
+
+
+class Lingering(Bell):
+    """The listener's bell, at which something happens while it waits."""
+
+    def __init__(self, happens: Callable[[], Any] = lambda: None) -> None:
+        super().__init__(Clock())
+        self.happens = happens
+        self.waits: list[float | None] = []
+        self.rings = 0
+
+    def ring(self) -> None:
+        self.rings += self.awaited
+        self.awaited = False
+
+    def wait(self, timeout: float | None = None) -> None:
+        self.waits.append(timeout)
+        super().wait(timeout)
+        self.happens()
+
+
+def visited(line: Line, bell: Lingering) -> Line:
+    """The listener has just been there, and comes again to find one record."""
+    line.buffer._listener_bell = bell  # type: ignore[assignment]
+    line.put()
+    assert [1] == [record.when for record in records_from(line.buffer) or []]
+    line.put()
+    return line
+
+
+@pytest.mark.parametrize("kind", [plain_record, record], ids=["plain", "any other"])
+@pytest.mark.parametrize(("more", "rings"), [(0, 0), (1, 0), (62, 0), (63, 1), (80, 1)])
+def test_where_records_come_thick_they_are_taken_in_bursts(kind: Callable[[int], Any], more: int, rings: int) -> None:
+    """The listener gives those that follow 2 ms, and is not woken by each of them, but by the one that makes 64."""
+    line = Line()
+    bell = Lingering(lambda: [line.buffer.put(kind(number)) for number in range(more)])
+    visited(line, bell)
+    assert min(1 + more, 64) == len(records_from(line.buffer) or [])
+    assert ([0.002], rings) == (bell.waits, bell.rings)
+
+
+def test_where_nothing_follows_the_listener_rests() -> None:
+    """After 2 ms it waits without an end, and the next record wakes it."""
+    line = Line()
+    bell = Lingering()
+    records_from(visited(line, bell).buffer)
+    bell.waits.clear()
+    with pytest.raises(Idle):
+        records_from(line.buffer)
+    assert [0.002, None] == bell.waits
+    line.buffer.put(plain_record(3))
+    assert 1 == bell.rings
+
+
+@pytest.mark.parametrize(
+    ("hurry", "options"),
+    [
+        (lambda line: line.buffer.mark(), {}),
+        (lambda line: line.buffer.close(), {}),
+        (lambda line: None, {"buffer_events": 100}),
+        (lambda line: None, {"buffer_bytes": 100_000}),
+        (lambda line: setattr(line.clock, "now", line.clock.now + 0.01), {}),
+    ],
+    ids=["a flush", "the end", "little room", "little memory", "a while ago"],
+)
+def test_what_must_not_wait_does_not(hurry: Callable[[Line], Any], options: dict[str, Any]) -> None:
+    """A flush, the end and a small buffer have records taken at once; so are those that come now and then."""
+    bell = Lingering()
+    line = visited(Line(**options), bell)
+    hurry(line)
+    assert 1 == len(records_from(line.buffer) or [])
+    assert [] == bell.waits
+
+
+def test_a_record_that_leaves_little_room_is_not_left_waiting() -> None:
+    """One that is so large wakes the listener, though it lingers."""
+    line = Line(buffer_bytes=300_000)
+    bell = Lingering(lambda: line.put(200_000))
+    records_from(visited(line, bell).buffer)
+    assert 1 == bell.rings
 
 
 def test_a_flush_of_nothing_is_done() -> None:
