@@ -16,7 +16,7 @@ from loghttp._batch import Run, cost, count, fitting, parted, span
 from loghttp._capture import Bare, Captured
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
-from loghttp._queue import MANY, Buffer
+from loghttp._queue import Buffer
 from loghttp._spool import Spool
 from loghttp._spool_file import SpoolFile, disk
 from loghttp._spool_rows import DISK_COST, weight
@@ -68,11 +68,9 @@ class SpoolingBuffer(Buffer):
                 wait = self._committed_at + _COMMIT_EVERY - self._clock()
                 if self._closed or self._abandoned or self._markers:
                     wait = 0.0
-                # Both before looking, as plain records come in without the lock.
-                self._listener_bell.least = MANY
-                self._listener_bell.awaited = wait > 0
-                if wait > 0 and len(self._inbox) > MANY:
-                    return super().take_records()
+                self._listener_bell.awaited = wait > 0  # before looking, as plain records come in without the lock
+                if wait > 0 and not self._inbox.idle:
+                    return super().take_records()  # at once: there are some
             if wait > 0:
                 self._listener_bell.wait(wait)
             elif not self._write():

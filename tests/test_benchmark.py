@@ -17,7 +17,7 @@ def test_a_run_counts_only_when_everything_arrived(
     import runs
     import scenarios
 
-    flood = scenarios.Scenario(name="flood", handler="hec", events=2_000, options=options)
+    flood = scenarios.Scenario(name="flood", handler="hec", events=2_000, options=options, turns=int(arrives))
     if arrives:
         result = runs.run(flood, sys.executable)
         assert (2_000, True) == (result["events"], result["cpu_ratio"] > 1)

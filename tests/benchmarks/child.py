@@ -2,6 +2,7 @@
 
 Order: the handler is made and warmed up; the floor (the same calls with `logging.NullHandler`) is measured; then the
 flood, until its end has been flushed; then the floor once more, since the speed of a machine drifts within seconds.
+Where a scenario asks for it, short floods and floors then take turns, since it drifts within fractions of one as well.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import random
 import re
+import statistics
 import sys
 import tempfile
 import threading
@@ -26,6 +28,7 @@ import subjects
 
 FAST = ("orjson", "isal")
 FLOOR_EVENTS = 20_000
+TURN_EVENTS = 10_000
 WARM_EVENTS = 500
 PATIENCE = 15.0  # seconds; longer than any subject's flush interval
 
@@ -33,7 +36,8 @@ PATIENCE = 15.0  # seconds; longer than any subject's flush interval
 class Flood:
     """The calls to measure: `logger.info("msg %s %d", "x", 1, extra={...})`, by one thread or by many."""
 
-    def __init__(self, scenario: dict[str, Any]) -> None:
+    def __init__(self, scenario: dict[str, Any], mark: str = "msg") -> None:
+        self._call = f"{mark} %s %d"
         self._threads: int = scenario["threads"]
         self._interval = scenario["threads"] / scenario["rate"] if scenario["rate"] else 0.0
         self._text = ("x " + words(scenario["message"])) if scenario["message"] else "x"
@@ -58,7 +62,7 @@ class Flood:
         return [array("q", bytes(8 * (events // self._threads))) for _ in range(self._threads)]
 
     def _produce(self, log: logging.Logger, took: array[int], start: threading.Barrier | None = None) -> None:
-        info, clock, text, extra = log.info, time.perf_counter_ns, self._text, self._extra
+        info, clock, call, text, extra = log.info, time.perf_counter_ns, self._call, self._text, self._extra
         interval, distinct = self._interval, self._distinct
         if start is not None:
             start.wait()
@@ -70,7 +74,7 @@ class Flood:
             if distinct:
                 text = f"{self._text} {n}"
             before = clock()
-            info("msg %s %d", text, 1, extra=extra)
+            info(call, text, 1, extra=extra)
             took[n] = clock() - before
 
 
@@ -115,6 +119,25 @@ def floor(log: logging.Logger, flood: Flood, times: list[array[int]]) -> dict[st
     log.handlers = handlers
     events = sum(map(len, times))
     return {**summary(times), "cpu": cpu / events * 1e6, "rate": events / wall}
+
+
+def in_turns(log: logging.Logger, subject: subjects.Subject, scenario: dict[str, Any]) -> dict[str, float]:
+    """Ratios of short floods to the floors just before and after them: medians over all turns."""
+    if not scenario["turns"]:
+        return {}
+    flood = Flood(scenario, "warm")
+    times = flood.times(TURN_EVENTS)
+    floors = [floor(log, flood, times)]
+    ratios: dict[str, list[float]] = {"p50": [], "cpu": []}
+    for _ in range(scenario["turns"]):
+        cpu = time.process_time()
+        flood.run(log, times)
+        subject.flush()
+        taken = {"cpu": (time.process_time() - cpu) / TURN_EVENTS * 1e6, "p50": summary(times)["p50"]}
+        floors.append(floor(log, flood, times))
+        for name, each in ratios.items():
+            each.append(taken[name] / statistics.mean(near[name] for near in floors[-2:]))
+    return {f"{name}_ratio": statistics.median(each) for name, each in ratios.items()}
 
 
 def flush(subject: subjects.Subject, control: int, what: str, expected: int) -> None:
@@ -172,6 +195,7 @@ def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> d
     after = floor(log, flood, floor_times)
     result = {**summary(times), "cpu": cpu / events * 1e6, "events": events, "started": started, "logged": logged}
     result |= {"memory": peak - idle, "books": subject.books()}
+    result |= {"turns": in_turns(log, subject, scenario), "warm": scenario["turns"] * TURN_EVENTS}
     result |= {f"floor_{name}": (value + after[name]) / 2 for name, value in before.items()}
     if scenario["idle"]:
         result |= watch_idle(scenario["idle"])

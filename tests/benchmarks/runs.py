@@ -91,6 +91,8 @@ def run(scenario: Scenario, python: str = sys.executable) -> Result:
         arrived = report["events"] / scenario.marks
         if arrived != result["events"]:
             raise MeasurementError(f"{scenario.name}: {result['events']:,} logged, {arrived:,.0f} arrived")
+        if report["warm"] / scenario.marks < result["warm"]:
+            raise MeasurementError(f"{scenario.name}: not all of {result['warm']:,} records after these arrived")
         result["rate"] = result["events"] / (report["last"] - result["started"])
         result["requests"] = report["requests"]
         result["sent"] = report["sent"] / result["events"]
@@ -98,7 +100,7 @@ def run(scenario: Scenario, python: str = sys.executable) -> Result:
         result["rate"] = result["events"] / result["logged"]
     for name in ("p50", "p99", "p999", "cpu", "rate"):
         result[f"{name}_ratio"] = result[name] / result[f"floor_{name}"]
-    return result
+    return {**result, **result.pop("turns")}
 
 
 def _medians(results: Sequence[Result]) -> Result:
