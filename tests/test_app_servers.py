@@ -65,6 +65,8 @@ def test_uwsgi(options: tuple[str, ...], imports: int, local_intake: LocalIntake
     with serving(*command, *workers, *options, intake=local_intake, folder=tmp_path) as served:
         a_living_worker_sends(served, local_intake)
         served.ask_often(20)
+        # uWSGI's own race: TERM does not end a worker that is still importing its application (--lazy-apps).
+        served.ask_until_not({served.ask()})
         local_intake.wait_until(lambda intake: arrived(intake)[1] == imports, timeout=DEADLINE)
         assert 0 == served.stop()
 
