@@ -23,22 +23,23 @@ from loghttp._stock import Stock
 
 _BURST: Final = 64
 """Least records that the listener takes at a time, if so many wait: few, for meanwhile the program's threads wait."""
-MANY: Final = _BURST - 1
+_MANY: Final = _BURST - 1
 """When so many wait, one more makes a burst.
 
 A thread that logs without a pause would keep the interpreter for itself until it is taken away from it, after 5 ms, and
 then have to wait for as long as it takes to encode the 700 records of that time: 2 ms or more. So at each burst it
 offers the interpreter, and waits for 64 records at the most: 0.2 ms.
 """
-_LINGER: Final = 0.002
-"""Seconds that the listener waits for a whole burst, if it last came for records less than that ago: to be woken by
-each of 2,000 records a second costs as much CPU as all else that is done with them."""
 _AMPLE: Final = 2 * _BURST
 """As long as there is room for more than that, records may wait for others."""
 
 
 class Buffer(Stock):
     """Waiting records, then waiting events; and the rules for when it is full and when a batch is due."""
+
+    _linger = 0.002
+    """Seconds that the listener waits for a whole burst, if it last came for records less than that ago: to be woken by
+    each of 2,000 records a second costs as much CPU as all else that is done with them."""
 
     def __init__(self, books: Books, options: Delivery, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(books, options)
@@ -70,7 +71,7 @@ class Buffer(Stock):
             if inbox.forsaken:  # since the look at `room`
                 with self._lock:
                     return not inbox.recall(record)
-        if waiting & MANY == MANY:
+        if waiting & _MANY == _MANY:
             offer_interpreter()
         return True
 
@@ -170,16 +171,16 @@ class Buffer(Stock):
         A few at a time: what is not yet encoded can still give way to newer ones. None at all: a flush waits.
         """
         now = self._clock()
-        lingers = now - self._asked_at < _LINGER
+        lingers = now - self._asked_at < self._linger
         self._asked_at = now
         while True:
             with self._lock:
                 lingers = lingers and not (self._markers or self._closed or self._inbox.room <= _AMPLE)
                 # All before looking, for plain records come in without the lock.
-                self._listener_bell.least = MANY if lingers else 0
+                self._listener_bell.least = _MANY if lingers else 0
                 self._listener_bell.awaited = True
                 self._inbox.forsaken = self._closed
-                enough = len(self._inbox) > MANY if lingers else not self._inbox.idle
+                enough = len(self._inbox) > _MANY if lingers else not self._inbox.idle
                 if enough and not self._abandoned:
                     self._listener_bell.awaited = False
                     beyond = self._inbox.beyond
@@ -194,7 +195,7 @@ class Buffer(Stock):
                     self._close_inbox()
                     self._ring()
                     return None
-            self._listener_bell.wait(_LINGER if lingers else None)
+            self._listener_bell.wait(self._linger if lingers else None)
             lingers = False
 
     def put_runs(self, runs: Sequence[Run], size: int, *, urgent: bool = False) -> None:

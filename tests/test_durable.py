@@ -33,6 +33,7 @@ from spools import bodies, disk_bytes, drain, names, rows, running, spools
 import loghttp
 from loghttp import _spool_file, _spool_rows, _spooling
 from loghttp._batch import Run
+from loghttp._bell import Bell
 from loghttp._selflog import SelfLog
 from loghttp._spool import Spool
 from loghttp._stats import Books
@@ -299,6 +300,26 @@ def test_files_are_delivered_oldest_first(intake: LocalIntake, durable: Make) ->
     durable(batch_events=3)
     intake.wait_for(20)
     assert messages == received(intake)
+
+
+def test_with_a_spool_no_record_waits_for_others(
+    intake: LocalIntake, durable: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wakes the listener at once, for what is not yet on disk goes with a process that is killed."""
+    wanted: set[int] = set()
+    wait = Bell.wait
+
+    def watched(bell: Bell, timeout: float | None = None) -> None:
+        wanted.add(bell.least)
+        wait(bell, timeout)
+
+    monkeypatch.setattr(Bell, "wait", watched)
+    handler = durable()
+    for number in range(20):
+        log(handler, f"order {number}", 1)
+        time.sleep(0.0005)
+    intake.wait_for(20)
+    assert {0} == wanted
 
 
 @pytest.mark.parametrize("records", [0, 1])
