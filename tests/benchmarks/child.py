@@ -195,7 +195,7 @@ def measure(scenario: dict[str, Any], port: int, control: int, folder: str) -> d
     after = floor(log, flood, floor_times)
     result = {**summary(times), "cpu": cpu / events * 1e6, "events": events, "started": started, "logged": logged}
     result |= {"memory": peak - idle, "books": subject.books()}
-    result |= {"turns": in_turns(log, subject, scenario), "warm": scenario["turns"] * TURN_EVENTS}
+    result |= {"turns": in_turns(log, subject, scenario), "warm": warm + scenario["turns"] * TURN_EVENTS}
     result |= {f"floor_{name}": (value + after[name]) / 2 for name, value in before.items()}
     if scenario["idle"]:
         result |= watch_idle(scenario["idle"])
