@@ -29,7 +29,7 @@ class Bell:
     def __init__(self) -> None:
         self._queue: SimpleQueue[None] = SimpleQueue()
         self.awaited = False
-        """Set by who is going to wait, under the lock under which it saw that there is nothing to do."""
+        """Set by who is going to wait, under the lock under which it saw that there is too little to do."""
         self.least = 0
         """How many have to wait already for one more to be worth a ring."""
 
