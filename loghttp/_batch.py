@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, overload
 
 EVENT_COST: Final = 250
 """Bytes that a waiting event occupies besides its body, if it is alone in its run (tracemalloc, CPython 3.11)."""
-RUN_EVENTS: Final = 64
+RUN_EVENTS: Final = 128
 """Most events in a run: few, for a part that leaves costs a copy of the rest."""
 LARGE: Final = 4_096
 """Bytes of an event, from which on it is alone in its run, and counts twice: malloc cannot use again all that lies
@@ -117,8 +117,9 @@ def gathered(events: Sequence[bytes], created: Sequence[float], born: float) -> 
     """
     for first in range(0, len(events), RUN_EVENTS):
         some, times = events[first : first + RUN_EVENTS], created[first : first + RUN_EVENTS]
-        if len(some) > 1 and max(map(len, some)) < LARGE and b"\n" not in b"".join(some):
-            yield Run(b"\n".join(some), tuple(times), born)
+        body = b"\n".join(some)
+        if len(some) > 1 and body.count(b"\n") == len(some) - 1 and max(map(len, some)) < LARGE:
+            yield Run(body, tuple(times), born)
         else:
             yield from (Run(bytes(memoryview(event)), (time,), born) for event, time in zip(some, times, strict=True))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any, Final
@@ -47,6 +48,10 @@ def _number_text(orjson: Any) -> Callable[[float], str]:
     return (lambda value: orjson.dumps(value).decode()) if orjson else repr
 
 
+def _number_texts(orjson: Any) -> Callable[[Sequence[float]], Iterable[str]]:
+    return (lambda values: orjson.dumps(values).decode()[1:-1].split(",")) if orjson else partial(map, repr)
+
+
 _found: Final = _orjson()
 
 dumps: Final = _orjson_dumps(_found) if _found else _json_dumps()
@@ -65,6 +70,8 @@ text_of_text: Final = encode_basestring
 """The JSON of one text, as text: it is `dumps(value)` once UTF-8 is made of it, which fails for a lone surrogate."""
 text_of_number: Final = _number_text(_found)
 """The same for one finite number within 64 bits."""
+texts_of_numbers: Final = _number_texts(_found)
+"""The same for each of a tuple of them."""
 
 LARGE: Final = 65_536  # characters
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from loghttp._batch import Run, gathered
-from loghttp._capture import Bare, Captured, Plain, named
+from loghttp._batch import RUN_EVENTS, Run, gathered
+from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._entry import Entry, Reader
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
@@ -66,6 +66,23 @@ class Listener(Worker, logging.handlers.QueueListener):
                 self._buffer.pass_markers()
 
     def _put(self, records: list[Captured | Bare]) -> None:
+        while records:
+            some = records[:RUN_EVENTS]
+            del records[:RUN_EVENTS]
+            while some and (alike := self._put_alike(some)):
+                del some[:alike]
+            if some:
+                self._put_one_by_one(some)
+
+    def _put_alike(self, records: Sequence[Any]) -> int:
+        """Put the first of these, if they are small and of one call site, as a loop or a storm logs them; how many."""
+        if {*map(type, records)} != {tuple} or (written := self._templates.encode_alike(records)) is None:
+            return 0
+        run = Run(*written, time.monotonic())
+        self._buffer.put_runs([run], run.number * PLAIN_COST, urgent=self._is_urgent(records[0][1][1]))
+        return run.number
+
+    def _put_one_by_one(self, records: list[Captured | Bare]) -> None:
         events: list[bytes] = []
         created: list[float] = []
         size, urgent, now = 0, False, time.monotonic()

@@ -30,7 +30,7 @@ STILL_THERE_EVERY: Final = 1.0
 _COMMIT_EVENTS: Final = 250
 _COMMIT_EVERY: Final = 0.002
 """There is a commit for so many events, or when so many seconds have gone by since the last one."""
-_BURST_MOST: Final = 64
+_BURST_MOST: Final = 128
 """Records encoded at a time: what is gathered is not kept waiting by the encoding of thousands."""
 
 

@@ -72,6 +72,38 @@ class Safe(str):
         return self
 
 
+# ---- many at a time
+
+
+@pytest.mark.parametrize("flush_level", [logging.ERROR, logging.INFO])
+def test_a_storm_is_sent_as_it_was_logged(send: Send, flush_level: int) -> None:
+    """Stretches of one call site, which are written together, and whatever comes between them: each in its place."""
+    stretches = {
+        "order %d placed": (1, 300, {"basket": 7}),
+        "order %d failed": (2, 40, {"exc_info": (ValueError, ValueError("no"), None)}),
+        "order %d paid": (3, 150, {"price": 1.5, "by": 'vi\u00e9 "%s"'}),
+        "\udc80 %d": (4, 20, {}),
+        "order %d shipped": (5, 9, {"to": None}),
+        "order %d returned": (6, 3, {"whole": True}),
+        "order %d lost %s": (7, 20, {"words": "x" * 500}),
+    }
+    records = []
+    for message, (line, number, attributes) in [*stretches.items(), *reversed(stretches.items())]:
+        args: tuple[Any, ...] = ("or found",) if "%s" in message else ()
+        records += [
+            make_record(msg=message, args=(at, *args), lineno=line, levelno=logging.INFO, **attributes)
+            for at in range(number)
+        ]
+    found = send(*records, flush_level=flush_level)
+    assert [*range(1, len(records) + 1)] == [event.fields["sequence"] for event in found]
+    for record, event in zip(records, found, strict=True):
+        message = record.getMessage().replace("\udc80", "\\udc80")
+        assert (message, record.created) == (str(event.event).partition("\n")[0], event.time)
+        for name in {"basket", "price", "by", "whole", "words"} & vars(record).keys():
+            assert vars(record)[name] == event.fields[name]
+        assert (record.exc_info is None) == ("exc_type" not in event.fields)
+
+
 # ---- extras
 
 

@@ -132,7 +132,7 @@ def test_a_request_carries_as_many_events_as_fit(events: list[bytes], most: int,
 
 def test_runs_are_few_and_not_long() -> None:
     """100 small events are two runs; what is large, or not one line, is alone."""
-    assert [64, 36] == [run.number for run in runs_of([b"{}"] * 100)]
+    assert [128, 72] == [run.number for run in runs_of([b"{}"] * 200)]
     assert [1, 1] == [run.number for run in runs_of([b"{}", b"x" * LARGE])]
     assert [1, 1] == [run.number for run in runs_of([b"{}", b"{\n}"])]
 

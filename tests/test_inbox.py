@@ -376,7 +376,7 @@ def test_a_put_while_the_listener_is_late_for_the_end() -> None:
 def test_a_flush_passes_though_a_record_before_it_is_taken_back() -> None:
     """A record was appended, a flush came behind it, and then the record is taken back: the flush gets its answer."""
     buffer, books = alone()
-    for number in range(100):
+    for number in range(200):
         buffer.put(plain(number))
     markers, burst = [], []
 
@@ -387,11 +387,11 @@ def test_a_flush_passes_though_a_record_before_it_is_taken_back() -> None:
 
     assert put_interrupted(buffer, "after", flush_and_close) is False
     buffer.put_runs([Run(b"x", (record.when,), 0.0) for record in burst], sum(record.size for record in burst))
-    assert list(range(len(burst), 100)) == drain(buffer)
+    assert list(range(len(burst), 200)) == drain(buffer)
     for events in iter(buffer.take_runs, None):
         buffer.delivered(events)
     assert markers[0].in_time
-    assert (100, 100, 0) == (books.stats().accepted, books.stats().delivered, books.stats().pending)
+    assert (200, 200, 0) == (books.stats().accepted, books.stats().delivered, books.stats().pending)
 
 
 def test_a_record_is_taken_back_while_others_come_in(hasty: None) -> None:

@@ -50,10 +50,10 @@ def file(tmp_path: Path) -> Iterator[SpoolFile]:
 
 
 def test_a_row_holds_many_events(file: SpoolFile) -> None:
-    """There is a row for 64 events, not for each: that is what makes the spool quick."""
-    file.append(runs(1, 150))
-    assert [(1, 64), (65, 128), (129, 150)] == rows(file.path, "SELECT id, last FROM events ORDER BY id")
-    assert (150, 1, 150) == (file.count, file.first, file.last)
+    """There is a row for 128 events, not for each: that is what makes the spool quick."""
+    file.append(runs(1, 300))
+    assert [(1, 128), (129, 256), (257, 300)] == rows(file.path, "SELECT id, last FROM events ORDER BY id")
+    assert (300, 1, 300) == (file.count, file.first, file.last)
 
 
 @pytest.mark.parametrize("remember", [0, ROOM])

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import loghttp
 from loghttp import _capture, _encoding, _entry, _form, _template
-from loghttp._capture import LATEST, Plain, capture, capture_plain
+from loghttp._batch import LARGE
+from loghttp._capture import LATEST, Bare, Plain, capture, capture_plain
 from loghttp._entry import Entry, Reader
 from loghttp._options import Limits
 from loghttp._template import Templates
@@ -90,8 +91,30 @@ class Site:
         return event
 
     def plain(self, record: logging.LogRecord) -> Plain | None:
-        bare = self.reader.site_of and capture_plain(record, self.reader.site_of, lambda: self.number)
+        bare = self.bare(record)
         return Plain(*bare) if bare else None
+
+    def bare(self, record: logging.LogRecord) -> Bare | None:
+        return self.reader.site_of and capture_plain(record, self.reader.site_of, lambda: self.number)
+
+    def table(self, several: Sequence[dict[str, Any]]) -> int:
+        """How many of the first of these records, if all are small, a table makes; each is what it should be."""
+        records: list[Bare] = []
+        expected: list[bytes] = []
+        for attributes in several:
+            self.number += 1
+            bare = self.bare(make_record(**attributes))
+            if type(bare) is not tuple:
+                return 0
+            records.append(bare)
+            expected.append(self.intake.shape(self.reader.read(Plain(*bare))))
+        if (written := self.templates.encode_alike(records)) is None:
+            return 0
+        lines, times = written
+        assert expected[: len(times)] == lines.split(b"\n")
+        assert [record[4] for record in records[: len(times)]] == [*times]
+        assert LARGE > max(map(len, expected[: len(times)]))
+        return len(times)
 
 
 def by_default(intake: Any = None) -> Site:
@@ -105,15 +128,15 @@ def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Each encoder in turn, in use everywhere."""
     if request.param == "json":
         monkeypatch.setitem(sys.modules, "orjson", None)
-        dumps, dumps_whole, text_of_number = _encoding._json_dumps(), None, _encoding._number_text(None)
+        dumps, dumps_whole, orjson = _encoding._json_dumps(), None, None
     else:
         orjson = pytest.importorskip("orjson", reason="the `fast` extra is not installed")
         dumps, dumps_whole = _encoding._orjson_dumps(orjson), orjson.dumps
-        text_of_number = _encoding._number_text(orjson)
     for module in (_encoding, _entry, humio, sekoia):
         monkeypatch.setattr(module, "dumps", dumps)
     monkeypatch.setattr(_form, "dumps_whole", dumps_whole)
-    monkeypatch.setattr(_form, "text_of_number", text_of_number)
+    monkeypatch.setattr(_form, "text_of_number", _encoding._number_text(orjson))
+    monkeypatch.setattr(_form, "texts_of_numbers", _encoding._number_texts(orjson))
 
 
 # ---- what a program may log
@@ -168,6 +191,9 @@ def test_a_form_gives_what_shaping_gives(encoder: None, dialect: str, records: l
     site = Site(*PARTS[dialect])
     for record in (records[0], *records, records[0]):
         site.form(**record)
+    for record in records:
+        site.table([record, *records] * 6)
+        site.table([record] * 6)
 
 
 @each("dialect", DIALECTS)
@@ -183,6 +209,95 @@ def test_the_second_record_of_a_site_makes_a_form(encoder: None, dialect: str) -
         for user, n, ratio, ok in rows
     ]
     assert [True, False, False] == [body is None for body in made]
+
+
+# ---- tables
+
+
+@each("dialect", DIALECTS)
+def test_many_records_of_a_site_are_written_as_a_table(encoder: None, dialect: str) -> None:
+    """What a loop logs, or a storm of errors, is written column by column, in every dialect."""
+    site = Site(*PARTS[dialect])
+    rows: list[dict[str, Any]] = [
+        {
+            "msg": f'order {n}: \u00e9 % \\ "',
+            "created": 1_700_000_000 + n / 7,
+            "n": n,
+            "ok": n > 50,
+            "ratio": n / 3,
+            "nothing": None,
+        }
+        for n in range(100)
+    ]
+    for row in rows[:2]:
+        site.form(**row)
+    assert 100 == site.table(rows)
+    assert [0, 6] == [site.table(rows[:5]), site.table(rows[:6])]  # fewer are not worth it
+
+
+A: dict[str, Any] = {"lineno": 1, "msg": "order placed", "n": 1}
+B: dict[str, Any] = {"lineno": 2, "msg": "order paid"}
+
+
+@each(
+    ("several", "alike"),
+    [
+        ([A] * 10 + [B] * 7, 10),
+        ([B] * 7 + [A] * 10, 7),
+        ([A, B] * 10, 0),
+        ([A] * 10 + [B] + [A], 0),
+        ([A] * 10 + [{**A, "other": 1}] * 7, 10),
+        ([A] * 10 + [{**A, "threadName": "worker-2"}] * 7, 10),
+        ([A] * 10 + [{**A, "n": "1"}], 0),
+        ([A] * 10 + [{**A, "n": None}], 0),
+        ([A] * 10 + [{**A, "n": True}], 0),
+        ([A] * 10 + [{**A, "msg": " \u2028"}], 0),
+        ([A] * 10 + [{**A, "msg": ""}], 0),
+        ([A] * 10 + [{**A, "msg": "\udfff"}], 0),
+        ([{**A, "lineno": 3}] * 10, 0),
+    ],
+    ids=[
+        *["two sites", "the other way round", "in turns", "one comes back", "other extras", "another thread"],
+        *["a text", "nothing", "a bool", "blank", "empty", "a lone surrogate", "not met"],
+    ],
+)
+def test_the_first_of_one_site_are_written_together(several: list[dict[str, Any]], alike: int) -> None:
+    """As far as one site goes, and if all of its records are of a kind; others are written one by one."""
+    site = by_default()
+    for record in (A, B, A, B, A | {"n": "1"}):
+        site.form(**record)
+    assert alike == site.table(several)
+
+
+@each("dialect", DIALECTS)
+@each("message", ["\x00" * 300, '"' * 300, "\U0001f600" * 300, "\\" * 300])
+def test_no_event_of_a_table_is_large(dialect: str, message: str) -> None:
+    """However long its JSON becomes: those that are must be runs of their own."""
+    site = Site(*PARTS[dialect])
+    usual = {"msg": "order placed", "n": -(2**63), "x": -2.2250738585072014e-308}
+    for _ in range(2):
+        site.form(**usual)
+    assert 6 == site.table([{**usual, "msg": message}] * 6)
+
+
+def test_where_an_event_may_be_large_there_is_no_table() -> None:
+    """With long static fields, that is; a form there is."""
+    site = Site(*parts(loghttp.HumioHECHandler, fields={"static": "x" * 2_000}))
+    assert [True, False] == [site.form(**A) is None for _ in range(2)]
+    assert 0 == site.table([A] * 10)
+
+
+def test_events_of_several_lines_have_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an intake writes over several lines stays as it is."""
+
+    class Pretty(Foreign):
+        def shape(self, entry: Entry) -> bytes:
+            return json.dumps(self.document(entry), indent=1, ensure_ascii=False).encode()
+
+    monkeypatch.setattr(_form, "dumps_whole", None)  # which would write one line
+    site = by_default(Pretty(lambda entry: {"log": entry.message}))
+    assert [True, False] == [site.form(**A) is None for _ in range(2)]
+    assert 0 == site.table([A] * 10)
 
 
 # ---- no form
@@ -329,7 +444,7 @@ def test_the_number_of_forms_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     site = by_default()
     for lineno in range(50):
         assert [site.form(lineno=lineno) for _ in range(3)][-1] is not None
-        assert 10 >= max(len(site.templates._met), len(site.templates._forms))
+        assert 10 >= max(len(site.templates._met), len(site.templates._forms), len(site.templates._tables))
     for lineno in range(50):  # met once only
         site.form(funcName=f"f{lineno}")
         assert 10 >= max(len(site.templates._met), len(site.templates._forms))
@@ -429,3 +544,5 @@ def test_an_intake_with_strange_habits_is_right_or_has_no_form(habit: str) -> No
     ]
     for number, value in enumerate(values):
         site.form(created=1_700_000_000.25 + number * 100_000, **value)
+    site.table([{"created": 1_700_000_000.25, **value} for value in values for _ in range(6)])
+    site.table([{"created": 1_700_000_000.25 + number, **values[4]} for number in range(6)])
