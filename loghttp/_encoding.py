@@ -73,7 +73,8 @@ text_of_number: Final = _number_text(_found)
 texts_of_numbers: Final = _number_texts(_found)
 """The same for each of a tuple of them."""
 
-LARGE: Final = 65_536  # characters
+LARGE: Final = 400_000
+"""What a record weighs (three bytes a character) whose text orjson is spared: less costs it 1 MB for a moment."""
 
 
 def text(value: str, name: str, notes: list[str]) -> str:

@@ -56,7 +56,7 @@ class Entry:
     document: dict[str, Any] | None = None
     """What a user's JSON formatter made of the record."""
     large: bool = False
-    """Whether it may hold a text of more than `_encoding.LARGE` characters."""
+    """Whether its record weighs more than `_encoding.LARGE`."""
     notes: list[str] = field(default_factory=list)
     """Names of what had to be changed to be sent at all."""
 
