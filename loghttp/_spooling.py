@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-from loghttp._batch import Run, cost, count, fitting, parted, span
+from loghttp._batch import RUN_EVENTS, Run, cost, count, fitting, parted, span
 from loghttp._capture import Bare, Captured
 from loghttp._options import Delivery
 from loghttp._outbox import Marker
@@ -30,8 +30,6 @@ STILL_THERE_EVERY: Final = 1.0
 _COMMIT_EVENTS: Final = 250
 _COMMIT_EVERY: Final = 0.002
 """There is a commit for so many events, or when so many seconds have gone by since the last one."""
-_BURST_MOST: Final = 128
-"""Records encoded at a time: what is gathered is not kept waiting by the encoding of thousands."""
 
 
 class SpoolingBuffer(Buffer):
@@ -45,7 +43,8 @@ class SpoolingBuffer(Buffer):
         self._spool = spool
         # What is in hand cannot give way to newer events: so it is a fraction of a small spool.
         self._batch_bytes = min(options.batch_bytes, max(1, options.spool_bytes // 8))
-        self._burst_most = min(self._burst_most, _BURST_MOST)
+        # What is gathered is not kept waiting by the encoding of thousands.
+        self._burst_most = min(self._burst_most, RUN_EVENTS)
         self._gathered: list[Run] = []
         self._urgent = False  # one of these must not wait
         self._committed_at = float("-inf")

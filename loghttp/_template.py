@@ -66,8 +66,8 @@ class Templates:
         try:
             if len(records) < _MANY or any(record[1] != records[0][1] for record in records[1:_MANY]):
                 return None  # mostly, and at little cost
-            _, sites, names, *_ = columns = [*zip(*records, strict=True)]
-            alike = min(_alike(sites), _alike(names))
+            columns = [*zip(*records, strict=True)]
+            alike = min(_alike(columns[1]), _alike(columns[2]))  # of one site, and with the same extras
             if alike < _MANY:
                 return None
             numbers, sites, names, rows, times, messages, _ = [column[:alike] for column in columns]
