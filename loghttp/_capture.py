@@ -30,10 +30,10 @@ _others_of: Final = itemgetter(*(STANDARD - _READ - {*SITE}))
 _TIME: Final = frozenset({float, int})
 RECORD_COST: Final = 1_600
 """Bytes that a captured record keeps alive besides its texts (tracemalloc: 1,300 on CPython 3.11, 2,000 on 3.13)."""
-PLAIN_COST: Final = 1_000
+PLAIN_COST: Final = 1_600
 """The same for a small plain one, its texts included: one number, so that many can be weighed by their count."""
 SMALL: Final = 300  # characters of its message and values
-_FEW: Final = 5  # extras
+FEW: Final = 16  # extras
 _PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 LATEST: Final = 253_402_300_799.0
@@ -166,7 +166,7 @@ def capture_plain(  # noqa: PLR0912  a chain of questions, cheapest first
                 return None
         elif kind is not bool and value is not None:
             return None
-    if size <= SMALL and len(values) <= _FEW:
+    if size <= SMALL and len(values) <= FEW:
         return number(), site, names, values, when, message, PLAIN_COST
     cost = PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
     return Plain(number(), site, names, values, when, message, cost) if size <= _PLAIN_MOST else None

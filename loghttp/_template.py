@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any, Final
 
 from loghttp._batch import LARGE
-from loghttp._capture import SMALL, Bare, Plain
+from loghttp._capture import FEW, SMALL, Bare, Plain
 from loghttp._entry import Reader
 from loghttp._form import Form, Table, in_columns, in_parts, others, stand_ins, whole
 from loghttp.intakes import Intake
@@ -27,9 +27,9 @@ _MANY: Final = 6
 """So many records of one call site are written faster as a table than one by one."""
 _LONGEST: Final = 16_384
 """Bytes of a form; an event that is longer takes its time in any case."""
-_LINE: Final = LARGE - 7 * SMALL - 100
+_LINE: Final = LARGE - 7 * SMALL - 10 * (FEW + 2)
 """Bytes of a row in a table: no record that is small makes it a large event. JSON of JSON has 7 bytes a character at
-the most, and a number is a little longer than its stand-in."""
+the most, and a number may be 10 longer than its stand-in."""
 _UNMET: Final[Any] = object()
 _SITE_KINDS: Final = frozenset({str, int, NoneType})
 

@@ -476,8 +476,8 @@ def test_who_waits_for_room_is_not_overtaken(full: bool, monkeypatch: pytest.Mon
 @each(
     ("attributes", "small"),
     [({"msg": "x" * 300}, True), ({"msg": "x" * 301}, False), ({"msg": "x" * 4_000}, False)]
-    + [({f"e{extra}": extra for extra in range(count)}, count <= 5) for count in (5, 6)],
-    ids=["300 characters", "301", "4,000", "5 extras", "6"],
+    + [({f"e{extra}": extra for extra in range(count)}, count <= 16) for count in (16, 17)],
+    ids=["300 characters", "301", "4,000", "16 extras", "17"],
 )
 def test_only_small_records_wait_bare(attributes: dict[str, Any], small: bool) -> None:
     """What waits bare is counted and not weighed; a larger record is weighed, and either leaves with its names."""

@@ -532,8 +532,8 @@ def test_what_must_not_wait_does_not(hurry: Callable[[Line], Any], options: dict
 
 def test_a_record_that_leaves_little_room_is_not_left_waiting() -> None:
     """One that is so large wakes the listener, though it lingers."""
-    line = Line(buffer_bytes=300_000)
-    bell = Lingering(lambda: line.put(200_000))
+    line = Line(buffer_bytes=1_000_000)
+    bell = Lingering(lambda: line.put(900_000))
     records_from(visited(line, bell).buffer)
     assert 1 == bell.rings
 
