@@ -117,8 +117,8 @@ def gathered(events: Sequence[bytes], created: Sequence[float], born: float) -> 
     """
     for first in range(0, len(events), RUN_EVENTS):
         some, times = events[first : first + RUN_EVENTS], created[first : first + RUN_EVENTS]
-        body = b"\n".join(some)
-        if len(some) > 1 and body.count(b"\n") == len(some) - 1 and max(map(len, some)) < LARGE:
+        body = b"\n".join(some) if len(some) > 1 and max(map(len, some)) < LARGE else b""
+        if body.count(b"\n") == len(some) - 1 > 0:
             yield Run(body, tuple(times), born)
         else:
             yield from (Run(bytes(memoryview(event)), (time,), born) for event, time in zip(some, times, strict=True))

@@ -119,7 +119,7 @@ def in_parts(body: bytes, standing: Sequence[Any], kinds: Sequence[type]) -> For
     if (cut := _cut(body, standing, kinds)) is None:
         return None
     parts, values_at = cut
-    places = [(place, *values_at[place]) for place in sorted(values_at)]
+    places = [(place, *values_at[place]) for place in values_at]
 
     def form(when: float, sequence: int, message: str, values: tuple[Any, ...]) -> bytes:
         every = (when, sequence, message, *values)

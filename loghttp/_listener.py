@@ -76,7 +76,7 @@ class Listener(Worker, logging.handlers.QueueListener):
 
     def _put_alike(self, records: Sequence[Any]) -> int:
         """Put the first of these, if they are small and of one call site, as a loop or a storm logs them; how many."""
-        if {*map(type, records)} != {tuple} or (written := self._templates.encode_alike(records)) is None:
+        if (written := self._templates.encode_alike(records)) is None:
             return 0
         run = Run(*written, time.monotonic())
         self._buffer.put_runs([run], run.number * PLAIN_COST, urgent=self._is_urgent(records[0][1][1]))

@@ -58,13 +58,15 @@ class Templates:
         except Exception:  # noqa: BLE001  odd attributes, or a text that UTF-8 cannot carry
             return None
 
-    def encode_alike(self, records: Sequence[Bare]) -> tuple[bytes, tuple[float, ...]] | None:
-        """The events of the first of these small records, as many as are of one call site, as lines; and their times.
+    def encode_alike(self, records: Sequence[Any]) -> tuple[bytes, tuple[float, ...]] | None:
+        """The events of the first of these records, as many as are of one call site, as lines; and their times.
 
-        None if they are too few, or cannot be written as a table.
+        None if they are too few, or not all of them small and plain, or cannot be written as a table.
         """
+        if len(records) < _MANY or {*map(type, records)} != {tuple}:
+            return None
         try:
-            if len(records) < _MANY or any(record[1] != records[0][1] for record in records[1:_MANY]):
+            if any(record[1] != records[0][1] for record in records[1:_MANY]):
                 return None  # mostly, and at little cost
             columns = [*zip(*records, strict=True)]
             alike = min(_alike(columns[1]), _alike(columns[2]))  # of one site, and with the same extras

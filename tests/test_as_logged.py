@@ -75,8 +75,7 @@ class Safe(str):
 # ---- many at a time
 
 
-@pytest.mark.parametrize("flush_level", [logging.ERROR, logging.INFO])
-def test_a_storm_is_sent_as_it_was_logged(send: Send, flush_level: int) -> None:
+def test_a_storm_is_sent_as_it_was_logged(send: Send) -> None:
     """Stretches of one call site, which are written together, and whatever comes between them: each in its place."""
     stretches = {
         "order %d placed": (1, 300, {"basket": 7}),
@@ -94,7 +93,7 @@ def test_a_storm_is_sent_as_it_was_logged(send: Send, flush_level: int) -> None:
             make_record(msg=message, args=(at, *args), lineno=line, levelno=logging.INFO, **attributes)
             for at in range(number)
         ]
-    found = send(*records, flush_level=flush_level)
+    found = send(*records)
     assert [*range(1, len(records) + 1)] == [event.fields["sequence"] for event in found]
     for record, event in zip(records, found, strict=True):
         message = record.getMessage().replace("\udc80", "\\udc80")
@@ -102,6 +101,19 @@ def test_a_storm_is_sent_as_it_was_logged(send: Send, flush_level: int) -> None:
         for name in {"basket", "price", "by", "whole", "words"} & vars(record).keys():
             assert vars(record)[name] == event.fields[name]
         assert (record.exc_info is None) == ("exc_type" not in event.fields)
+
+
+def test_a_storm_of_errors_leaves_at_once(intake: LocalIntake, humio: Factory) -> None:
+    """What is written together is as urgent as each of it, and nobody has to flush."""
+    handler = humio(flush_interval=60)
+    errors = [make_record(msg="order failed", levelno=logging.ERROR) for _ in range(52)]
+    for number, record in enumerate(errors[:2], 1):  # the site becomes known
+        handler.handle(record)
+        intake.wait_for(number)
+    with handler._books.lock:  # the listener finds all that come now, and takes them at a time
+        for record in errors[2:]:
+            handler.handle(record)
+    assert 52 == len(intake.wait_for(52))
 
 
 # ---- extras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 
@@ -131,10 +132,21 @@ def test_a_request_carries_as_many_events_as_fit(events: list[bytes], most: int,
 
 
 def test_runs_are_few_and_not_long() -> None:
-    """100 small events are two runs; what is large, or not one line, is alone."""
+    """200 small events are two runs; what is large, or not one line, is alone."""
     assert [128, 72] == [run.number for run in runs_of([b"{}"] * 200)]
     assert [1, 1] == [run.number for run in runs_of([b"{}", b"x" * LARGE])]
     assert [1, 1] == [run.number for run in runs_of([b"{}", b"{\n}"])]
+
+
+def test_large_events_are_not_joined_to_be_looked_at() -> None:
+    """Each becomes a run by itself, and meanwhile there is one more of it, not one more of all."""
+    events = [b"x" * 1_000_000] * 100
+    tracemalloc.start()
+    try:
+        assert 100 == sum(run.number for run in gathered(events, [1.0] * 100, 7.0))
+        assert 5_000_000 > tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_waits_keeps_no_buffer_alive() -> None:

@@ -492,6 +492,11 @@ def test_only_small_records_wait_bare(attributes: dict[str, Any], small: bool) -
     assert ([Plain, Plain], 0) == ([type(record) for record in records], buffer._inbox.bytes)
 
 
+def test_no_record_weighs_less_than_one_that_is_counted() -> None:
+    """Or what lies beyond the count could come out as nothing, though there is something to weigh."""
+    assert PLAIN_COST <= capture(make_record(msg="", args=None)).size
+
+
 def test_a_small_record_that_finds_no_room_is_as_any_other() -> None:
     """It comes in under the lock, in the place of the oldest: in order, and with all that is its own."""
     buffer, books = alone(buffer_events=3, overflow="drop_oldest")

@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--quick", is_flag=True, help="Under a minute: few scenarios, few records, three rounds.")
 @click.option("--peers", is_flag=True, help="Other libraries, too, each in a virtual environment of its own.")
 @click.option("--cliffs", is_flag=True, help="Cost an event over orders of magnitude, too.")
-@click.option("--long", is_flag=True, help="With --cliffs: up to 10,000,000 records (4 GB of memory).")
+@click.option("--long", is_flag=True, help="With --cliffs or --only: up to 10,000,000 records (4 GB of memory).")
 @click.option(
     "--only",
     multiple=True,
@@ -82,7 +82,7 @@ def main(
 def _chosen(
     quick: bool, peers: bool, cliffs: bool, long: bool, only: tuple[str, ...], events: int | None
 ) -> list[Scenario]:
-    every = [*scenarios.MAIN, *scenarios.PEER, *scenarios.CLIFFS, *scenarios.LONG]
+    every = [*scenarios.MAIN, *scenarios.PEER, *scenarios.CLIFFS, *(scenarios.LONG if long else ())]
     if only:
         chosen = [each for each in every if any(fnmatch(each.name, pattern) for pattern in only)]
         if not chosen:
