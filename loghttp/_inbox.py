@@ -68,6 +68,11 @@ class Inbox:
         self.beyond -= record.size - PLAIN_COST
         return record
 
+    def take_latest(self) -> Captured | Plain:
+        record = self.records[-1]
+        self.recall(record)
+        return named(record)
+
     def take_marker(self) -> Marker | None:
         """The first marker, if all records that were before it have left."""
         if self._markers and self._markers[0][0] <= self._taken:
@@ -75,12 +80,13 @@ class Inbox:
         return None
 
     def recall(self, record: Captured | Bare) -> bool:
-        """Take back a record that was appended when nobody takes any more; False: somebody did after all."""
+        """Take back a record that should not have been appended; False: the listener has taken it."""
         try:
             index = self.records.index(record)
         except ValueError:
             return False
         del self.records[index]
+        self.beyond -= named(record).size - PLAIN_COST
         place = self._taken + index
         self._markers = deque((before - (before > place), marker) for before, marker in self._markers)
         return True

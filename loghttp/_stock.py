@@ -10,7 +10,7 @@ import threading
 
 from loghttp._batch import Run, span
 from loghttp._bell import Bell
-from loghttp._capture import PLAIN_COST
+from loghttp._capture import PLAIN_COST, Captured, Plain
 from loghttp._inbox import Inbox
 from loghttp._options import Delivery
 from loghttp._outbox import Outbox
@@ -64,18 +64,23 @@ class Stock:
 
     def _make_room(self, size: int) -> bool:
         """With "drop_oldest": drop the oldest waiting events, then records, until `size` more bytes fit."""
+        if self._options.overflow == "drop_newest":
+            self._turn_back()
         if self._options.overflow != "drop_oldest" or size > self._options.buffer_bytes:
             return False
         while not self._has_room(size):
             if (event := self._outbox.take_oldest()) is not None:
                 self._give_way(event)
             elif self._inbox.records:
-                record = self._inbox.take_oldest()
-                self._books.accepted += 1
-                self._books.drop("queue_full", 1, record.when, record.when)
+                self._drop_waiting(self._inbox.take_oldest())
             else:
                 return False  # all that is held is in the threads' hands
         return True
+
+    def _turn_back(self) -> None:
+        """Drop the newest records while there are too many: some were on their way in when the last room was taken."""
+        while self._held + len(self._inbox) > self._options.buffer_events and self._inbox.records:
+            self._drop_waiting(self._inbox.take_latest())
 
     def _exceeds(self) -> bool:
         return self._held_bytes + self._inbox.bytes > self._options.buffer_bytes
@@ -91,6 +96,10 @@ class Stock:
             self._room.wait_for(lambda: self._closed or not self._exceeds())
         while self._options.overflow == "drop_newest" and self._exceeds() and (event := self._outbox.take_latest()):
             self._give_way(event)
+
+    def _drop_waiting(self, record: Captured | Plain) -> None:
+        self._books.accepted += 1
+        self._books.drop("queue_full", 1, record.when, record.when)
 
     def _give_way(self, event: Run) -> None:
         self._held -= 1

@@ -438,13 +438,31 @@ def test_an_odd_record_is_taken_back() -> None:
 
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_others_that_fill_the_buffer_in_the_middle_of_a_put(where: str) -> None:
-    """The bound is passed by the one record that was on its way, and by no more."""
+    """The bound is passed by the one record that was on its way, and only until the next one comes: then it goes."""
     buffer, books = alone(buffer_events=5, overflow="drop_newest")
     assert put_interrupted(buffer, where, lambda: [buffer.put(plain(number)) for number in range(9)])
     assert 5 + (where == "before") == books.stats().pending
+    marker = buffer.mark()
     assert buffer.put(plain(100))
-    assert 5 + (where == "before") == books.stats().pending
-    assert 11 == books.stats().accepted
+    stats = books.stats()
+    assert (11, 5, {"queue_full": 6}) == (stats.accepted, stats.pending, stats.dropped)
+
+    buffer.close()
+    assert ([0, 1, 2, 3, 4] if where == "before" else [99, 0, 1, 2, 3]) == drain(buffer)
+    for events in iter(buffer.take_runs, None):
+        buffer.delivered(events)
+    assert marker.in_time
+    assert (11, 5, 0) == (books.stats().accepted, books.stats().delivered, books.stats().pending)
+
+
+def test_a_large_record_that_is_turned_back_takes_its_size_along() -> None:
+    """A plain record comes in just when one with a long message has found room: the newest of the two is dropped."""
+    buffer, books = alone(buffer_events=1, overflow="drop_newest")
+    buffer._records.append(plain(1))
+    buffer._inbox.put(capture(make_record(msg="x" * 10_000)))
+    assert buffer.put(plain(2))
+    assert (3, 1, {"queue_full": 2}) == (books.stats().accepted, books.stats().pending, books.stats().dropped)
+    assert PLAIN_COST == buffer._inbox.bytes
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["room at once", "after a wait"])
