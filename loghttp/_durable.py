@@ -27,7 +27,8 @@ class DurableBuffer(SpoolingBuffer):
     def __init__(self, books: Books, options: Delivery, spool: Spool) -> None:
         super().__init__(books, options, spool)
         self._looked_at = float("-inf")
-        self._others_turn = False
+        self._others_turn = False  # among the files
+        self._spools_turn = True  # and between them all and memory: what the disk took is the older
 
     def take_runs(self) -> list[Run] | None:
         while True:
@@ -35,21 +36,30 @@ class DurableBuffer(SpoolingBuffer):
             with self._lock:
                 self._courier_bell.awaited = True  # before looking, so that no commit goes unheard
                 self._settle_markers()
-                wait = self._due_in(self._clock())
-                if self._outbox and wait <= 0:
-                    self._courier_bell.awaited, self._source = False, None
-                    self._taken = memory = self._outbox.take_batch()
-                    self._in_hand = count(memory)
-                    self._in_hand_bytes = cost(memory)
-                    return memory
-            runs, spool_wait = self._take_from_spool()
-            if runs:
-                self._courier_bell.awaited = False
-                return runs
+            waits = [_spooling.LOOK_EVERY]
+            for from_spool in (self._spools_turn, not self._spools_turn):
+                runs, wait = self._take_from_spool() if from_spool else self._take_from_memory()
+                if runs:
+                    self._courier_bell.awaited = False
+                    self._spools_turn = not from_spool
+                    return runs
+                waits.append(wait)
             if self._drained and not self._outbox and (self._gave_up or self._spool.is_empty()):
                 self._spool.close()
                 return None
-            self._courier_bell.wait(max(0.0, min(wait, spool_wait, _spooling.LOOK_EVERY)))
+            self._courier_bell.wait(max(0.0, min(waits)))
+
+    def _take_from_memory(self) -> tuple[list[Run], float]:
+        """The next batch of what the disk did not take, or how many seconds to wait for one."""
+        with self._lock:
+            if self._outbox.next_marker() is not None:
+                return [], float("inf")  # what is behind a flush waits for the files, as that does
+            if (wait := self._due_in(self._clock())) > 0:
+                return [], wait
+            self._source = None
+            self._taken = memory = self._outbox.take_batch()
+            self._in_hand, self._in_hand_bytes = count(memory), cost(memory)
+            return memory, 0.0
 
     def _take_from_spool(self) -> tuple[list[Run], float]:
         """The next batch from disk, or how many seconds to wait for one; backlog and own file take turns."""
@@ -137,10 +147,10 @@ class DurableBuffer(SpoolingBuffer):
 
     def _settle_markers(self) -> None:
         self._taken = ()
-        while (marker := self._outbox.next_marker()) is not None and self._has_passed(marker):
+        while (marker := self._outbox.next_marker()) is not None and (self._gave_up or self._has_passed(marker)):
             self._outbox.take_marker()
             self._markers -= 1
-            marker.release(True)
+            marker.release(self._has_passed(marker))
 
     def _has_passed(self, marker: Marker) -> bool:
         files = self._spool.files()

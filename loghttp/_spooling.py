@@ -106,7 +106,8 @@ class SpoolingBuffer(Buffer):
                 except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
                     self._degrade(error)
                 if self._spool.own is None:
-                    super()._keep(self._gathered, self._urgent)
+                    kept, self._gathered = self._gathered, []  # first, so that it is never kept twice
+                    super()._keep(kept, self._urgent)
                     break
         except Exception:  # noqa: BLE001  no memory even to say so
             time.sleep(0.02)
@@ -153,14 +154,16 @@ class SpoolingBuffer(Buffer):
         events, size = count(runs), cost(runs)
         self._hold(-events, -size)  # before it is done: who abandons meanwhile must not count them as well
         try:
-            own.append(runs, self._options.buffer_bytes // 8)
+            with disk():  # so that the courier does not take them before they are counted
+                own.append(runs, self._options.buffer_bytes // 8)
+                with self._lock:
+                    self._books.spooled += events
         except BaseException:
             self._hold(events, size)
             if self._abandoned:  # meanwhile; then they were not counted with the others
                 self._books.drop("shutdown", events, *span(runs))
             raise
         with self._lock:
-            self._books.spooled += events
             self._freed()
             self._outbox.urgent = self._outbox.urgent or self._urgent
             if own.count <= events or self._own_due_in(own) <= 0:  # otherwise it knows when to look

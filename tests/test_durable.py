@@ -509,6 +509,41 @@ def test_flush_waits_for_what_a_lost_file_held(intake: LocalIntake, durable: Mak
     assert sorted(messages) == sorted(received(intake))
 
 
+def test_memory_behind_a_flush_waits_for_the_spool(intake: LocalIntake, durable: Make, folder: Path) -> None:
+    """A flush waits for what is on disk, the disk fails, more is logged: all of it leaves, in no empty request."""
+    intake.fail_when(status=503)
+    handler = durable(batch_events=10)
+    messages = log(handler, "order", 50)
+    wait_until_spooled(handler)
+    assert handler.flush(0.1) is False
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    messages += log(handler, "later", 50)
+    wait_until(lambda: handler.stats().accepted == 100 and not len(handler._line.buffer._inbox))
+    intake.heal()
+    assert handler.flush(10.0) is True
+    assert sorted(messages) == sorted(received(intake))
+    assert all(request.body for request in intake.requests)
+
+
+def test_what_the_disk_did_not_take_and_what_it_did_leave_in_turns(
+    intake: LocalIntake, durable: Make, folder: Path
+) -> None:
+    """Neither has to wait until the other has left, which in a flood would be never."""
+    intake.fail_when(status=503)
+    handler = durable(batch_events=10)
+    messages = log(handler, "order", 50)
+    wait_until_spooled(handler)
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    messages += log(handler, "later", 50)
+    wait_until(lambda: handler.stats().pending == 100 and not len(handler._line.buffer._inbox))
+    intake.heal()
+    assert handler.flush(10.0) is True
+    assert sorted(messages) == sorted(received(intake))
+    assert {"order", "later"} == {message.split()[0] for message in received(intake)[10:40]}  # 10 were in hand
+
+
 # ---- bounded
 
 
