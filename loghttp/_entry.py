@@ -113,6 +113,8 @@ class Reader:
             value = values.get(source)
             if value is not None and (source in STANDARD):
                 kind = type(value)
+                if issubclass(kind, int):  # an enum's member, say: as the int that it equals
+                    kind, value = int, int.__int__(value)
                 attributes[name] = scalar(value if kind in ATOMS else safe_text(freeze(value)[0]), name, notes)
         if self._with_sequence:
             attributes["sequence"] = record.sequence

@@ -40,6 +40,7 @@ class Templates:
     def __init__(self, reader: Reader, intake: Intake) -> None:
         self._reader = reader
         self._intake = intake
+        self._uniform = getattr(intake, "uniform", False)
         self._met: set[Any] = set()  # once; a form is worth its making from the second time on
         self._forms: dict[Any, Form | None] = {}  # None: its records have to be shaped one by one
         self._tables: dict[Any, Table] = {}  # of some of these
@@ -84,7 +85,7 @@ class Templates:
             return None
 
     def _meet(self, key: Any, record: Plain) -> Form | None:
-        if not _SITE_KINDS.issuperset(map(type, record.site)):
+        if not self._uniform or not _SITE_KINDS.issuperset(map(type, record.site)):
             return None  # what equals them may be written in another way
         if key not in self._met:
             if len(self._met) >= _MOST:

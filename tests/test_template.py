@@ -10,6 +10,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -300,6 +301,20 @@ def test_events_of_several_lines_have_no_table(monkeypatch: pytest.MonkeyPatch) 
     assert 0 == site.table([A] * 10)
 
 
+def test_a_level_that_equals_a_number_is_written_as_it() -> None:
+    """A program's own enum of levels: its members equal ints, so they meet the form that an int has made."""
+
+    class Level(IntEnum):
+        INFO = 20
+
+    site = Site(*PARTS["hec-other-attributes"])
+    assert [True, False, False] == [site.form(levelno=level) is None for level in (20, 20, Level.INFO)]
+    event = site.form(levelno=Level.INFO)
+    assert event is not None
+    assert 20 == json.loads(event)["fields"]["levelno"]
+    assert 10 == site.table([{"levelno": Level.INFO}] * 10)
+
+
 # ---- no form
 
 
@@ -495,6 +510,7 @@ def test_a_form_outlives_the_sites_that_were_met_once(monkeypatch: pytest.Monkey
 class Foreign:
     """An intake with habits of its own."""
 
+    uniform = True
     limits = Limits(batch_events=1, batch_bytes=1_000_000, event_bytes=100_000)
 
     def __init__(self, document: Callable[[Entry], Any]) -> None:
@@ -502,6 +518,22 @@ class Foreign:
 
     def shape(self, entry: Entry) -> bytes:
         return json.dumps(self.document(entry), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_an_intake_that_does_not_say_it_is_uniform_shapes_each_record() -> None:
+    """What it does with one value says nothing of the next: no two events prove what a third will be."""
+
+    class ByValue(Foreign):
+        uniform = False
+
+    def document(entry: Entry) -> Any:
+        alert = {"alert": True} if entry.extras["status"] == 503 else {}
+        return {"log": entry.message[:1_000], **alert, **{name: value for name, value in entry.extras.items() if value}}
+
+    site = by_default(ByValue(document))
+    for status, message in ((200, "x"), (200, "x"), (503, "x"), (200, "x" * 1_001), (0, "x")):
+        assert site.form(status=status, msg=message) is None
+        assert 0 == site.table([{"status": status, "msg": message}] * 10)
 
 
 def spoken(values: Mapping[str, Any], write: Callable[[Any], Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Humio:
     """Shapes HEC events. `members` are `host`, `source`, `sourcetype`, `index`, `timezone`, those that are set."""
 
     limits = LIMITS
+    uniform = True
 
     def __init__(
         self,

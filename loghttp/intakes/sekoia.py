@@ -42,6 +42,8 @@ def _serialize_large(document: Any, **_: object) -> str:
 class Sekoia:
     """Shapes SEKOIA.IO events: quoted JSON made by python-json-logger, or the user's plain text."""
 
+    uniform = True
+
     def __init__(
         self,
         url: str,
