@@ -143,21 +143,23 @@ def capture_plain(  # noqa: PLR0912  a chain of questions, cheapest first
         if args := attributes["args"]:
             message = message % args
         site = site_of(attributes)
+        size = len(message)
         _others_of(attributes)  # only to see that they are there; what lacks one is no usual record
         count, names, values_of = _extras_at.get(line, _NOT_SEEN)
         found = len(attributes)
         if found != count and found != count + ("message" in attributes) + ("asctime" in attributes):
             names, values_of = _look_for_extras(attributes)
+            size += sum(map(len, names))  # those that were known are shared
         try:
             values = values_of(attributes)
         except KeyError:  # another file's line
             names, values_of = _look_for_extras(attributes)
+            size += sum(map(len, names))
             values = values_of(attributes)
     except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
         return None
     if type(message) is not str or type(line) is not int or type(when) is not float or not 0.0 <= when <= LATEST:
         return None
-    size = len(message)
     for value in values:
         kind = type(value)
         if kind is str:

@@ -28,14 +28,13 @@ from loghttp._verdict import (
     Verdict,
     judge_failure,
 )
-from loghttp._worker import Worker
+from loghttp._worker import FAULTS_MAX, Worker
 from loghttp.intakes import Intake
 
 if TYPE_CHECKING:
     from loghttp._sender import Sender  # see `_line` for when it is imported
 
 _CUT_LEAST: Final = 1_024  # bytes; an event that is too large even so will not be taken at all
-_FAULTS_MAX: Final = 10  # of our own, after which the end does not wait for better
 _TRUST: Final = 30  # more than the 13 halvings that lead from a batch of 5,000 to one event
 _TELL_INTERVAL: Final = 10.0  # seconds between two notices of loss, when records are lost all the time
 
@@ -75,13 +74,14 @@ class Courier(Worker):
     def run(self) -> None:
         faults = 0
         with own_thread():
-            while faults < _FAULTS_MAX or not self._buffer.closing.is_set():
+            while faults < FAULTS_MAX or not self._buffer.closing.is_set():
                 try:
                     runs = self._buffer.take_runs()
                     if runs is None:
                         break
                     self._deliver(Batch(tuple(runs)))
                     self._tell_losses()
+                    faults = 0
                 except BaseException:  # noqa: BLE001  a fault of our own: a batch is lost, the thread is not
                     faults += 1
                     self._selflog.broke("a batch could not be handled")

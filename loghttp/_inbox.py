@@ -8,6 +8,7 @@ Everything else here is called under the buffer's lock.
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._outbox import Marker
@@ -55,8 +56,10 @@ class Inbox:
             count = min(count, max(0, self._markers[0][0] - self._taken))
         if self.beyond:
             count = next((at for at in range(count) if named(self.records[at]).size >= _LARGE), count) or min(count, 1)
+        records: list[Any] = [None] * count  # the memory first: what has left the deque must not be lost for want of it
         next_record = self.records.popleft
-        records = [next_record() for _ in range(count)]
+        for at in range(count):
+            records[at] = next_record()
         self._taken += count
         if self.beyond:
             self.beyond -= sum([named(record).size for record in records]) - count * PLAIN_COST

@@ -12,7 +12,7 @@ import logging.handlers
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from loghttp._batch import RUN_EVENTS, Run, gathered
 from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
@@ -20,10 +20,12 @@ from loghttp._entry import Entry, Reader
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog, own_thread
 from loghttp._template import Templates
-from loghttp._worker import Worker
+from loghttp._worker import FAULTS_MAX, Worker
 from loghttp.intakes import Intake
 
 HandleError = Callable[[logging.LogRecord], None]
+
+_AFTER_A_FAULT: Final = 0.02  # seconds; where there was no memory, there may be some by then
 
 
 class Listener(Worker, logging.handlers.QueueListener):
@@ -55,17 +57,27 @@ class Listener(Worker, logging.handlers.QueueListener):
         self._handle_error = handle_error
 
     def run(self) -> None:
+        faults = 0
+        records: list[Captured | Bare] | None = []
         with own_thread():
             self._buffer.open()
-            while (records := self._buffer.take_records()) is not None:
+            while faults < FAULTS_MAX or not self._buffer.closing.is_set():
                 try:
+                    if not records and (records := self._buffer.take_records()) is None:
+                        break
                     self._put(records)
                     self._selflog.lost()
-                except BaseException:  # noqa: BLE001  whatever it was, this thread lives
+                    self._buffer.pass_markers()
+                    faults = 0
+                except BaseException:  # noqa: BLE001  a fault of our own: some records are lost, the thread is not
+                    faults += 1
+                    with suppress(Exception):
+                        self._buffer.lose_burst(records or ())
                     self._selflog.broke("records could not be handled")
-                self._buffer.pass_markers()
+                    time.sleep(_AFTER_A_FAULT)
 
     def _put(self, records: list[Captured | Bare]) -> None:
+        """Put the events of all of these, and empty the list: what is left in it after a fault has not been touched."""
         while records:
             some = records[:RUN_EVENTS]
             del records[:RUN_EVENTS]
@@ -117,7 +129,7 @@ class Listener(Worker, logging.handlers.QueueListener):
         except BaseException:  # noqa: BLE001  a user's formatter raised: as logging does
             self._buffer.lose(record)
             if not isinstance(record, Plain):
-                with suppress(Exception):
+                with suppress(BaseException):
                     self._handle_error(record)
             return None
         try:

@@ -95,10 +95,11 @@ class Outbox:
         """The event that was put last, alone, if no marker came after it."""
         if not self._items or not isinstance(run := self._items[-1], Run):
             return None
-        self._items.pop()
-        if run.number > 1:
-            self._items.append(run.part(0, run.number - 1))
-            run = run.part(run.number - 1)
+        if run.number > 1:  # for both parts there is memory before either takes its place
+            rest, run = run.part(0, run.number - 1), run.part(run.number - 1)
+            self._items[-1] = rest
+        else:
+            self._items.pop()
         self._subtract([run])
         return run
 
@@ -109,13 +110,17 @@ class Outbox:
     def _take(self, number: int) -> list[Run]:
         """The first events, before which there is no marker."""
         runs: list[Run] = []
+        rest: Run | None = None
+        waiting: Iterator[Any] = iter(self._items)
         while number > 0:
-            run: Any = self._items.popleft()
-            if number < run.number:
-                self._items.appendleft(run.part(number))
-                run = run.part(0, number)
-            number -= run.number
-            runs.append(run)
+            runs.append(next(waiting))
+            number -= runs[-1].number
+        if number < 0:
+            rest, runs[-1] = runs[-1].part(number), runs[-1].part(0, number)
+        for _ in runs:  # only now, when there was memory for all of it
+            self._items.popleft()
+        if rest is not None:
+            self._items.appendleft(rest)
         self._subtract(runs)
         return runs
 

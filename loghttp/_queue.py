@@ -52,8 +52,6 @@ class Buffer(Stock):
         self._taken: Sequence[Run] = ()  # the batch that the courier took last
         self._markers = 0  # flushes under way
         self._drained = False  # and the listener has passed on the last
-        self._lost_at_end = 0
-        self._abandoned = False  # what was left has been entered as lost
         self._hurry = threading.Event()  # set to end the courier's wait between attempts
         self.closing = threading.Event()
         """Set when waits should end: one more attempt for each batch, and no more."""
@@ -189,8 +187,7 @@ class Buffer(Stock):
                     beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
                     self._books.accepted += len(records)
-                    self._held += len(records)
-                    self._held_bytes += len(records) * PLAIN_COST + beyond - self._inbox.beyond
+                    self._hold_burst(len(records), len(records) * PLAIN_COST + beyond - self._inbox.beyond)
                     self._measure_room()
                     return records
                 if self._closed:
@@ -207,6 +204,8 @@ class Buffer(Stock):
             if self._abandoned or not runs:
                 return
             self._held_bytes += cost(runs) - size
+            self._in_burst -= count(runs)
+            self._in_burst_bytes -= size
         self._keep(runs, urgent)
 
     def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
@@ -217,7 +216,7 @@ class Buffer(Stock):
             self._outbox.put(runs)
             self._outbox.urgent = self._outbox.urgent or urgent
             self._shrink()
-            self._measure_room()
+            self._freed()  # mostly: an event weighs less than its record
             if self._courier_bell.awaited and (was_empty or self._due_in(runs[0].born) <= 0):
                 self._courier_bell.ring()
 
@@ -226,8 +225,17 @@ class Buffer(Stock):
         with self._lock:
             if not self._abandoned:
                 self._books.drop("encoding", 1, record.when, record.when)
-                self._held -= 1
-                self._held_bytes -= record.size
+                self._hold_burst(-1, -record.size)
+                self._freed()
+
+    def lose_burst(self, left: Sequence[Captured | Bare]) -> None:
+        """Enter as lost what the listener took and has neither put, nor lost, nor `left`: it met a fault of its own."""
+        with self._lock:
+            lost = self._in_burst - len(left)
+            if lost > 0 and not self._abandoned:
+                now = time.time()
+                self._books.drop("encoding", lost, now, now)
+                self._hold_burst(-lost, sum(named(record).size for record in left) - self._in_burst_bytes)
                 self._freed()
 
     def pass_markers(self) -> None:
@@ -271,7 +279,7 @@ class Buffer(Stock):
         with self._lock:
             self._held_bytes += smaller.cost - run.cost
             self._in_hand_bytes += smaller.cost - run.cost
-            self._measure_room()
+            self._freed()
         return smaller
 
     def lose_in_hand(self) -> None:
@@ -283,25 +291,15 @@ class Buffer(Stock):
             self._let_go(self._in_hand, self._in_hand_bytes)
 
     def delivered(self, runs: Sequence[Run]) -> None:
-        self._leave(runs, None)
+        with self._lock:
+            self._leave(runs, None)
 
     def dropped(self, runs: Sequence[Run], reason: DropReason, words: str = "") -> None:  # noqa: ARG002
         """Enter events as lost; `words`, the intake's reply, are kept with them in durable mode."""
-        self._leave(runs, reason)
+        with self._lock:
+            self._leave(runs, reason)
 
     # ---- under the lock
-
-    def _leave(self, runs: Sequence[Run], reason: DropReason | None) -> None:
-        with self._lock:
-            if self._abandoned or not runs:
-                return
-            events = count(runs)
-            if reason is None:
-                self._books.deliver(events)
-            else:
-                self._books.drop(reason, events, *span(runs))
-                self._lost_at_end += events if reason == "shutdown" else 0
-            self._let_go(events, cost(runs))
 
     def _due_in(self, now: float) -> float:
         """As `Outbox.due_in`; a flush and the end make all that waits due."""

@@ -7,15 +7,16 @@ the inbox, both threads' hands, the outbox.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
-from loghttp._batch import Run, span
+from loghttp._batch import Run, cost, count, span
 from loghttp._bell import Bell
 from loghttp._capture import PLAIN_COST, Captured, Plain
 from loghttp._inbox import Inbox
 from loghttp._options import Delivery
 from loghttp._outbox import Outbox
 from loghttp._selflog import on_own_thread
-from loghttp._stats import Books
+from loghttp._stats import Books, DropReason
 
 
 class Stock:
@@ -34,9 +35,13 @@ class Stock:
         )
         self._held = 0  # records and events beyond the inbox: in the outbox and in both threads' hands
         self._held_bytes = 0
-        self._in_hand = 0  # of these, what the courier took and has not settled yet
+        self._in_burst = 0  # of these, what the listener took and has not settled yet
+        self._in_burst_bytes = 0
+        self._in_hand = 0  # and of these, what the courier took
         self._in_hand_bytes = 0
         self._closed = False  # no record comes in any more
+        self._abandoned = False  # what was left has been entered as lost
+        self._lost_at_end = 0  # events
         self._room = threading.Condition(self._lock)
         self._listener_bell = Bell()
         self._courier_bell = Bell()
@@ -110,6 +115,25 @@ class Stock:
         if size > self._options.buffer_bytes or on_own_thread():
             return False  # there will never be room; or it is this thread that would make it
         return self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
+
+    def _hold_burst(self, count: int, size: int) -> None:
+        """The listener has so many records and bytes more in hand."""
+        self._held += count
+        self._held_bytes += size
+        self._in_burst += count
+        self._in_burst_bytes += size
+
+    def _leave(self, runs: Sequence[Run], reason: DropReason | None) -> None:
+        """These events, in the courier's hand, have been delivered, or are lost for a reason."""
+        if self._abandoned or not runs:
+            return
+        events = count(runs)
+        if reason is None:
+            self._books.deliver(events)
+        else:
+            self._books.drop(reason, events, *span(runs))
+            self._lost_at_end += events if reason == "shutdown" else 0
+        self._let_go(events, cost(runs))
 
     def _let_go(self, count: int, size: int) -> None:
         """Of what the courier has in hand, so many events and bytes have left."""

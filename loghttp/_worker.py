@@ -6,6 +6,10 @@ Rule: it starts once and ends by itself when its work is done; `stop` only waits
 from __future__ import annotations
 
 import threading
+from typing import Final
+
+FAULTS_MAX: Final = 10
+"""Faults of our own, one after the other, after which the end does not wait for better."""
 
 
 class Worker:

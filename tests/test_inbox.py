@@ -515,6 +515,14 @@ def test_no_record_weighs_less_than_one_that_is_counted() -> None:
     assert PLAIN_COST <= capture(make_record(msg="", args=None)).size
 
 
+def test_names_that_are_new_have_their_weight() -> None:
+    """Names of extras are shared by all records of a line; those made anew for each record are not."""
+    names = [f"{number}{'x' * 400}" for number in range(3)]
+    fresh = [taken(make_record(lineno=77, **{name: 1})) for name in names]
+    assert PLAIN_COST + 1_200 < min(named(record).size for record in fresh)
+    assert PLAIN_COST == named(taken(make_record(lineno=77, **{names[-1]: 2}))).size
+
+
 def test_a_small_record_that_finds_no_room_is_as_any_other() -> None:
     """It comes in under the lock, in the place of the oldest: in order, and with all that is its own."""
     buffer, books = alone(buffer_events=3, overflow="drop_oldest")

@@ -10,17 +10,18 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from loghttp import _queue
+from loghttp import _listener, _queue
 from loghttp._batch import EVENT_COST, Run, gathered, parted
 from loghttp._capture import Bare, Captured, Plain, capture, capture_plain, named
 from loghttp._entry import DEFAULT_ATTRIBUTES, Reader
 from loghttp._listener import Listener
 from loghttp._options import Delivery
-from loghttp._outbox import Marker
+from loghttp._outbox import Marker, Outbox
 from loghttp._queue import Buffer
 from loghttp._selflog import SelfLog
 from loghttp._stats import Books
@@ -140,6 +141,33 @@ class Line:
         return dict(stats.dropped)
 
 
+class Raising(logging.Formatter):
+    def format(self, _: logging.LogRecord) -> str:
+        raise RuntimeError("no")
+
+
+def deliver_all(line: Line) -> list[int]:
+    """Do the courier's work for a closed buffer; the numbers of what it delivered."""
+    delivered: list[int] = []
+    while runs := line.take_runs():
+        delivered += numbers(runs)
+        line.buffer.delivered(runs)
+    return delivered
+
+
+def listener_of(line: Line, handle_error: Any = None) -> Listener:
+    """Of this line; its events are all alike."""
+    intake: Any = SimpleNamespace(shape=lambda _: b"event")
+    return Listener(
+        line.buffer,
+        Reader(()),
+        intake,
+        selflog=SelfLog("test", line.books),
+        flush_level=logging.ERROR,
+        handle_error=handle_error,
+    )
+
+
 def delivery(**options: Any) -> Delivery:
     return Delivery(**{"batch_events": 100, "batch_bytes": 1_000_000, **options})
 
@@ -257,6 +285,22 @@ def test_block_waits_for_room() -> None:
     finish(threads)
     assert {} == line.audit()
     assert (2, 1) == (line.books.stats().accepted, line.books.stats().delivered)
+
+
+def test_block_waits_no_longer_than_until_an_event_is_lighter_than_its_record() -> None:
+    """Encoding makes room, too, though nothing has been delivered: the intake may be down for hours."""
+    line = Line(buffer_bytes=5_000, overflow="block")
+    for _ in range(5):
+        line.put(1_000)
+    threads = run(lambda: line.put(1_000))
+    while not line.buffer._room._waiters:
+        pass
+    line.encode(100)
+    finish(threads)
+    line.buffer.close()
+    line.encode(100)
+    assert [1, 2, 3, 4, 5, 6] == line.take_all()
+    assert {} == line.audit()
 
 
 def test_closing_frees_who_waits() -> None:
@@ -672,28 +716,102 @@ def test_a_record_lost_in_encoding_is_not_lost_at_shutdown_as_well() -> None:
     """
     line = Line()
 
-    class Raising(logging.Formatter):
-        def format(self, _: logging.LogRecord) -> str:
-            raise RuntimeError("no")
-
     def hang_until_the_end(_: logging.LogRecord) -> None:
         line.buffer.close()
         line.buffer.abandon()
 
-    listener = Listener(
-        line.buffer,
-        Reader(()),
-        intake=None,  # type: ignore[arg-type]  # it does not come to that
-        selflog=SelfLog("test", line.books),
-        flush_level=logging.ERROR,
-        handle_error=hang_until_the_end,
-    )
+    listener = listener_of(line, handle_error=hang_until_the_end)
     captured = record(1)
     captured.formatter = Raising()
     line.buffer.put(captured)
     listener.run()
     stats = line.books.stats()
     assert (1, 0, 1) == (stats.accepted, stats.pending, sum(stats.dropped.values()))
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_fault_of_ours_loses_what_it_met(failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There was no memory for a few records: they are in the books as lost, and all others go on, in order."""
+    line = Line()
+    encoded: list[int] = []  # so many records at a time
+
+    def gathered_if_there_is_memory(events: Any, created: Any, born: float) -> Any:
+        encoded.append(len(events))
+        if len(encoded) == failing:
+            raise MemoryError
+        return gathered(events, created, born)
+
+    monkeypatch.setattr(_listener, "gathered", gathered_if_there_is_memory)
+    for _ in range(1_000):
+        line.put()
+    marker = line.buffer.mark()
+    line.buffer.close()
+    listener_of(line).run()
+    lost = {"encoding": encoded[failing - 1]}
+    assert lost == line.audit()
+    assert encoded[failing - 1] <= 128
+
+    first = sum(encoded[: failing - 1]) + 1
+    left = [*range(1, first), *range(first + encoded[failing - 1], 1_001)]
+    assert left == deliver_all(line)
+    assert (lost, 0) == (line.audit(), line.books.stats().pending)
+    assert marker.in_time
+
+
+@pytest.mark.parametrize("where", ["take_records", "pass_markers"])
+def test_a_fault_between_two_bursts_loses_nothing(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on with what it was about to do."""
+    line = Line()
+    usual = getattr(line.buffer, where)
+    faults = iter([MemoryError, SystemExit])
+
+    def sometimes() -> Any:
+        if fault := next(faults, None):
+            raise fault
+        return usual()
+
+    monkeypatch.setattr(line.buffer, where, sometimes)
+    line.put()
+    marker = line.buffer.mark()
+    line.put()
+    line.buffer.close()
+    listener_of(line).run()
+    assert [1, 2] == deliver_all(line)
+    assert {} == line.audit()
+    assert marker.in_time
+
+
+def test_faults_without_end_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes any more: then the thread ends when it is told to, and what is left is lost at shutdown."""
+    line = Line()
+
+    def no_memory() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(line.buffer, "take_records", no_memory)
+    line.put()
+    line.buffer.close()
+    listener_of(line).run()
+    assert 1 == line.buffer.abandon()
+    assert {"shutdown": 1} == line.audit()
+
+
+def test_a_handle_error_that_wants_to_exit_takes_no_other_record_with_it() -> None:
+    """It runs on the listener's thread, and whatever it raises stays there."""
+    line = Line()
+
+    def leave(_: logging.LogRecord) -> None:
+        raise SystemExit
+
+    for _ in range(10):
+        line.put()
+        captured = record(100)
+        captured.formatter = Raising()
+        line.buffer.put(captured)
+    line.buffer.close()
+    listener_of(line, handle_error=leave).run()
+    assert {"encoding": 10} == line.audit()
+    assert [*range(1, 11)] == deliver_all(line)
 
 
 # ---- in hand
@@ -739,6 +857,26 @@ def test_what_is_lost_by_a_fault_of_ours_weighs_what_it_weighed() -> None:
     line.buffer.delivered([large])
     line.buffer.lose_in_hand()
     assert {"encoding": 1} == line.audit()
+
+
+def test_a_batch_for_which_there_is_no_memory_stays_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take a part of some events is to make two of one run; if that fails, none has moved."""
+    outbox = Outbox(batch_events=15, batch_bytes=1_000_000, flush_interval=1.0)
+    outbox.put([Run(b"x" * 10 + b"\nx" * 9, tuple(map(float, range(start, start + 10))), 0.0) for start in (0, 10)])
+
+    def no_memory(*_: Any) -> Run:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "part", no_memory)
+        for take in (outbox.take_batch, outbox.take_latest, outbox.take_oldest):
+            with pytest.raises(MemoryError):
+                take()
+            assert 20 == len(outbox)
+    latest = outbox.take_latest()
+    batches = [outbox.take_batch(), outbox.take_batch()]
+    assert [[*range(15)], [*range(15, 19)], [19]] == [numbers(batch) for batch in (*batches, [latest or batches[0][0]])]
+    assert (0, 0, []) == (len(outbox), outbox._bytes, [*outbox])
 
 
 # ---- waiting between attempts
