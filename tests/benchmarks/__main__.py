@@ -73,6 +73,7 @@ def main(
     for sheet in sheets:
         console.print(sheet.rich())
     console.print(f"Python {report.python}; " + ", ".join(f"{name} {each}" for name, each in report.versions.items()))
+    console.print(f"Others had {runs.most_stolen(report):.1%} of the processors' time at the most (medians).")
     if markdown:
         markdown.write_text("\n".join(sheet.markdown() for sheet in sheets))
     plots.comparison(report.medians(), plot)
