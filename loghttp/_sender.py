@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError
 
 from loghttp import _checks
 from loghttp._gevent import looking_up_here_if_need_be
@@ -46,6 +46,9 @@ def _fastest_gzip() -> Callable[[bytes], bytes]:
 # How urllib3 names a connection that the server had closed while it was idle, and we noticed too late.
 _CUT_OFF: Final = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
 
+# It came whole, under a Content-Encoding that it has not, and would come so again.
+_NOT_DECODED: Final = (requests.exceptions.ContentDecodingError, DecodeError)
+
 _compress: Final = _fastest_gzip()
 
 
@@ -67,6 +70,20 @@ class _Connections(LifoQueue[Any]):
 
 class _Pool:
     QueueCls = _Connections
+    adapter: _Adapter
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Called before each request. urllib3 would give the whole body no longer than a connection may take to be
+        made (psf/requests#5263): on a slow link a large batch would never get through."""
+        if conn.sock is None:
+            self._connect(conn)
+        conn.timeout = self.adapter.read_timeout
+        conn.sock.settimeout(conn.timeout)
+
+    def _connect(self, conn: Any) -> None:
+        super()._validate_conn(conn)  # type: ignore[misc]  # urllib3's, which connects for TLS
+        if conn.sock is None:
+            conn.connect()
 
 
 class _UnverifiedPool(_Pool):
@@ -76,15 +93,19 @@ class _UnverifiedPool(_Pool):
     one thread alone, and to mute them for the whole program is not ours to do.
     """
 
-    def _validate_conn(self, conn: Any) -> None:
-        if conn.sock is None:
-            conn.connect()
+    def _connect(self, conn: Any) -> None:
+        conn.connect()
 
 
 class _Adapter(HTTPAdapter):
     """With pools of our own kind, be they for a proxy or not."""
 
     pool: type[_Pool] = _Pool
+    read_timeout = 0.0  # seconds, of the request under way
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        _, self.read_timeout = kwargs["timeout"]
+        return super().send(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -99,7 +120,9 @@ class _Adapter(HTTPAdapter):
 
     def _use_own_pools(self, manager: Any) -> None:
         kinds = manager.pool_classes_by_scheme.items()
-        manager.pool_classes_by_scheme = {name: type(kind.__name__, (self.pool, kind), {}) for name, kind in kinds}
+        manager.pool_classes_by_scheme = {
+            name: type(kind.__name__, (self.pool, kind), {"adapter": self}) for name, kind in kinds
+        }
 
 
 class _UnverifiedAdapter(_Adapter):
@@ -167,8 +190,8 @@ class Sender:
                     if len(content) > _REPLY_MAX or time.monotonic() > until:
                         self.reset()  # the rest is not worth reading: what matters stands at the front
                         break
-            except (requests.exceptions.RequestException, HTTPError):
-                if response.ok:
+            except (requests.exceptions.RequestException, HTTPError) as error:
+                if response.ok and not isinstance(error, _NOT_DECODED):
                     raise  # half a success: rather send twice than lose
                 self.reset()
             headers = {name.lower(): self._mask(value) for name, value in response.headers.items()}
@@ -185,7 +208,9 @@ class Sender:
         session.mount("https://", _Adapter() if options.verify else _UnverifiedAdapter())
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         session.verify = bundle if options.verify is True and bundle else options.verify
-        proxies = get_environ_proxies(url) if options.proxies is None else options.proxies
+        proxies = options.proxies
+        if proxies is None:
+            proxies = {of: _with_scheme(proxy) for of, proxy in get_environ_proxies(url).items()}
         session.proxies.update(proxies)
         proxy = select_proxy(url, proxies)
         self._proxy = _checks.proxy_host("the proxy of the environment", proxy) if proxy else None
@@ -215,6 +240,11 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
         return
     while chunk := read1(65_536, decode_content=True):
         yield chunk
+
+
+def _with_scheme(proxy: str) -> str:
+    """As requests and curl take it: in the environment, `host:port` is usual."""
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _spellings(secret: str) -> list[str]:

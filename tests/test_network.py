@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import http.client
 import re
-from contextlib import closing
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 
 import pytest
@@ -172,6 +176,63 @@ def test_idle_connection_closed_by_the_intake_costs_nothing(intake, humio, logge
         wait_until(intake.close_idle, "the connection is idle")
     assert [f"order {order}" for order in range(5)] == messages(intake)
     assert (5, 0) == (handler.stats().requests, handler.stats().retries)
+    assert "" == voice.text
+
+
+@contextmanager
+def answering(answer: bytes, *, after: float = 0.0) -> Iterator[tuple[str, list[int]]]:
+    """An intake that reads nothing for `after` seconds, then a request at a time, and answers each the same."""
+    bodies: list[int] = []  # bytes
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, connection.makefile("rb") as stream:
+                        time.sleep(after)
+                        while stream.readline():
+                            lines = iter(stream.readline, b"\r\n")
+                            fields = dict(line.lower().split(b": ", 1) for line in lines)
+                            bodies.append(len(stream.read(int(fields[b"content-length"]))))
+                            connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", bodies
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE)
+
+
+def test_a_large_batch_over_a_slow_link_has_the_read_time_out(humio, logger, voice) -> None:
+    """A batch that takes longer to send than a connection takes to make gets through, and at the first attempt."""
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", after=1.0) as (url, bodies):
+        handler = humio(url=url, timeout=(0.3, DEADLINE), compression=None, close_timeout=DEADLINE)
+        for _ in range(45):
+            logger.info("x" * 100_000)
+        assert handler.flush(DEADLINE), handler.stats()
+        assert 4_500_000 < sum(bodies)
+        assert (45, 0) == (handler.stats().delivered, handler.stats().retries)
+        handler.close()
+    assert "" == voice.text
+
+
+def test_a_success_that_cannot_be_decoded_is_one(humio, logger, voice) -> None:
+    """A proxy says that the reply is gzip, and it is not: sent again, the events would come twice, and for ever."""
+    mislabelled = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(mislabelled) as (url, bodies):
+        handler = humio(url=url, **QUICK)
+        for _ in range(2):
+            logger.info("hello")
+            assert handler.flush(DEADLINE), handler.stats()
+        assert 2 == len(bodies)
+        assert (2, 0) == (handler.stats().delivered, handler.stats().retries)
+        handler.close()
     assert "" == voice.text
 
 

@@ -101,6 +101,8 @@ def use(how: str, proxy_url: str, target: dict[str, Any], monkeypatch: pytest.Mo
     scheme = scheme_of(target)
     if how == "option":
         return {**target, "proxies": {scheme: proxy_url}}
+    if how == "environment, bare":  # `host:port`, as requests, curl and pip take it
+        proxy_url = proxy_url.removeprefix("http://")
     monkeypatch.setenv(f"{scheme}_proxy" if how == "environment, small" else f"{scheme.upper()}_PROXY", proxy_url)
     return target
 
@@ -108,7 +110,7 @@ def use(how: str, proxy_url: str, target: dict[str, Any], monkeypatch: pytest.Mo
 # ---- through a proxy
 
 
-@pytest.mark.parametrize("how", ["environment", "environment, small", "option"])
+@pytest.mark.parametrize("how", ["environment", "environment, small", "environment, bare", "option"])
 def test_through_a_proxy(how, proxy, target, intake, humio, logger, voice, monkeypatch) -> None:
     """With the right credentials a proxy passes everything on: http by request, https by a tunnel."""
     handler = humio(**use(how, proxy.url, target, monkeypatch))
