@@ -150,6 +150,8 @@ class Courier(Worker):
                 outcome = self._sender.send(self._intake.request(batch.bodies), within)
                 self._count(True)
             verdict = self._intake.judge(outcome) if isinstance(outcome, Reply) else judge_failure(outcome)
+            if not isinstance(verdict, Verdict):
+                raise TypeError(f"`judge` returned {type(verdict).__name__}")
         except Exception as error:  # noqa: BLE001  see above
             self._selflog.broke("an intake's own code raised")
             verdict = TryLater(f"{type(error).__name__} in loghttp")
@@ -208,18 +210,31 @@ class Courier(Worker):
             return self._split(batch)
         (event,) = batch.runs
         limit = len(event.body) // 2
-        body = self._intake.cut(event.body, limit) if limit >= _CUT_LEAST else None
+        body = self._cut(event.body, limit) if limit >= _CUT_LEAST else None
         if body is None or len(body) >= len(event.body):
             self._buffer.dropped(batch.runs, "too_large")
             return []
         return [Batch((self._buffer.exchanged(event, event._replace(body=body)),), batch.attempts)]
 
+    def _cut(self, event: bytes, limit: int) -> bytes | None:
+        try:
+            return self._intake.cut(event, limit)
+        except Exception:  # noqa: BLE001  as in `_send`
+            self._selflog.broke("an intake's own code raised")
+            return None
+
     # ---- events of our own, which are in no book
 
     def _ask(self, reason: str) -> Verdict:
-        return self._send(
-            Batch((self._notice(f"loghttp asks if this intake takes events, for it refused one: {reason}"),))
-        )
+        return self._send_notice(f"loghttp asks if this intake takes events, for it refused one: {reason}")
+
+    def _send_notice(self, text: str) -> Verdict:
+        try:
+            event = self._notice(text)
+        except Exception as error:  # noqa: BLE001  as in `_send`
+            self._selflog.broke("an intake's own code raised")
+            return TryLater(f"{type(error).__name__} in loghttp")
+        return self._send(Batch((event,)))
 
     def _tell_losses(self, *, at_end: bool = False) -> None:
         """When delivery works, tell the intake how many records were lost, why, and between which times."""
@@ -231,7 +246,7 @@ class Courier(Worker):
         losses = self._books.take_untold_intake()
         if not losses.counts:
             return  # another line of this handler has just told them
-        verdict = self._send(Batch((self._notice(f"loghttp: {losses}"),)))
+        verdict = self._send_notice(f"loghttp: {losses}")
         if isinstance(verdict, Delivered):
             self._told = now
         elif isinstance(verdict, TryLater | Misconfigured):

@@ -133,7 +133,10 @@ class Listener(Worker, logging.handlers.QueueListener):
                     self._handle_error(record)
             return None
         try:
-            return self._intake.shape(entry)
+            event = self._intake.shape(entry)
+            if not isinstance(event, bytes):
+                raise TypeError(f"`shape` returned {type(event).__name__}")
+            return event
         except BaseException:  # noqa: BLE001  whatever it was, this thread lives
             self._buffer.lose(record)
             self._selflog.broke("a record could not be encoded")

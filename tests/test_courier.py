@@ -331,6 +331,44 @@ def test_a_fault_in_a_dialect_s_code_holds_the_batch_back(fault: str, monkeypatc
     assert (1, {}, [0.5]) == (scene.books.stats().delivered, scene.dropped, scene.waits)
 
 
+def test_a_dialect_that_judges_nothing_holds_the_batch_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`judge` forgot to return: no verdict is no success."""
+    scene = Scene(script())
+    verdicts = iter([None, Delivered()])
+    monkeypatch.setattr(Lines, "judge", lambda *_: next(verdicts))
+    scene.put(b"event")
+    scene.run()
+    assert (1, {}, [0.5]) == (scene.books.stats().delivered, scene.dropped, scene.waits)
+
+
+def test_a_fault_in_cutting_costs_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event that is too large is lost, and none of the others in its batch."""
+
+    def raises(*_: Any) -> bytes:
+        raise KeyError("values")
+
+    monkeypatch.setattr(Lines, "cut", raises)
+    scene = Scene(lambda events: reply(413) if any(len(event) > 1_000 for event in events) else OK)
+    scene.put(b"one", b"x" * 5_000, b"two", b"three")
+    scene.run()
+    assert (3, {"too_large": 1}) == (scene.books.stats().delivered, scene.dropped)
+
+
+def test_a_dialect_that_cannot_shape_a_notice_loses_nothing() -> None:
+    """It counts on an attribute that loghttp's own events have not: then these do not leave, and all else does."""
+    intake = Choosy()
+    scene = Scene(intake)
+
+    def raises(_: str) -> Run:
+        raise KeyError("sequence")
+
+    scene.courier._notice = raises
+    scene.put(b"bad", *numbered(9))
+    scene.run()
+    assert (9, {"refused": 1}) == (scene.books.stats().delivered, scene.dropped)
+    assert scene.books.untold_intake.counts == {"refused": 1}
+
+
 def test_a_fault_of_our_own_costs_one_batch() -> None:
     """Where even the courier meets a fault, its thread lives, and the batch is counted."""
     scene = Scene(script(), batch_events=2)
