@@ -7,10 +7,10 @@ nobody waits, so a busy line costs no wake-ups, and an idle one has none.
 
 from __future__ import annotations
 
+import queue
 import time
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from types import BuiltinFunctionType
 from typing import Final
 
@@ -27,7 +27,7 @@ class Bell:
     """One thread waits; any may ring."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[None] = SimpleQueue()
+        self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()  # gevent's, where it has patched by now
         self.awaited = False
         """Set by who is going to wait, under the lock under which it saw that there is too little to do."""
         self.least = 0
@@ -35,7 +35,7 @@ class Bell:
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when it was rung, or after `timeout` seconds."""
-        with suppress(Empty):
+        with suppress(queue.Empty):
             self._queue.get(timeout=timeout)
 
     def ring(self) -> None:

@@ -52,12 +52,10 @@ class DurableBuffer(SpoolingBuffer):
     def _take_from_memory(self) -> tuple[list[Run], float]:
         """The next batch of what the disk did not take, or how many seconds to wait for one."""
         with self._lock:
-            if self._outbox.next_marker() is not None:
-                return [], float("inf")  # what is behind a flush waits for the files, as that does
             if (wait := self._due_in(self._clock())) > 0:
                 return [], wait
             self._source = None
-            self._taken = memory = self._outbox.take_batch()
+            self._taken = memory = self._outbox.take_batch(past_markers=True)  # these wait for files, which may be long
             self._in_hand, self._in_hand_bytes = count(memory), cost(memory)
             return memory, 0.0
 
@@ -75,6 +73,8 @@ class DurableBuffer(SpoolingBuffer):
             try:
                 with disk():  # so that the listener does not drop the same events meanwhile
                     runs = file.read(self._options.batch_events, self._batch_bytes)
+                    if not runs and file.count:
+                        raise sqlite3.DatabaseError("events have been removed from it")
                     if runs:
                         self._source, self._hand = file, runs
             except sqlite3.OperationalError as error:  # locked, or the disk: later perhaps
@@ -119,10 +119,6 @@ class DurableBuffer(SpoolingBuffer):
             super().lose_in_hand()
         else:
             self.dropped(self._hand, "encoding")
-
-    def forget_files(self) -> None:
-        for file in self._spool.files():
-            file.forget()
 
     def _remove(self, source: SpoolFile, runs: Sequence[Run], words: str | None = None) -> None:
         with disk():

@@ -60,7 +60,6 @@ class HTTPHandler(logging.Handler):
 
     def _begin_in_child(self) -> None:
         already_put = self._line.buffer.put_in_process(os.getpid())
-        self._line.buffer.forget_files()
         self._begin()
         for record in already_put:
             self._line.put(record.numbered(self._books.next_number()))
@@ -143,7 +142,7 @@ class HTTPHandler(logging.Handler):
                 return
             line = self._reopen()
         if not line.started:
-            line.start()
+            self._start(line)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # says more than None
         """Wait until every record accepted before this call is delivered or dropped.
@@ -159,6 +158,7 @@ class HTTPHandler(logging.Handler):
         marker = line.mark()
         with logging_lock_released():
             marker.passed.wait(self._options.close_timeout if timeout is None else min(max(0.0, timeout), YEAR))
+        line.withdraw(marker)
         if not marker.in_time and timeout is None:
             self._flushed_in_vain = time.monotonic()
         return marker.in_time
@@ -183,6 +183,15 @@ class HTTPHandler(logging.Handler):
         return f"<{type(self).__name__} {self._intake.url} ({logging.getLevelName(self.level)})>"
 
     # ---- within
+
+    def _start(self, line: Line) -> None:
+        global get_ident  # noqa: PLW0603  looked up once, for `handle` is in a hurry
+        if not line.outdated:
+            line.start()
+            return
+        # A worker of gunicorn's that was forked with the application imported, and patched then.
+        get_ident = threading.get_ident
+        self._begin_in_child()
 
     def _lose(self, record: logging.LogRecord) -> None:
         """A user's filter or formatter raised: logging's own way of telling it, and the books."""
@@ -230,7 +239,7 @@ def _after_fork_in_child() -> None:
     """Start afresh: the parent's records are sent by the parent alone, and its threads do not exist here."""
     _held_for_fork.clear()
     if (spool_file := sys.modules.get("loghttp._spool_file")) is not None:
-        spool_file.renew_disk()
+        spool_file.forget_files()
     forget_parent()
     forget_lines()
     for handler in list(_handlers):

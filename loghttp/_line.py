@@ -88,9 +88,18 @@ class Line:
         """Takes a record in. False: this line has been closed."""
         self._lifecycle = threading.RLock()  # held while threads are started, so that only one starts them
         self.started = False
+        self._get_ident = threading.get_ident
+
+    @property
+    def outdated(self) -> bool:
+        """Whether gevent has patched since this was made: its locks and bells would stop all that is green."""
+        return self._get_ident is not threading.get_ident
 
     def mark(self) -> Marker:
         return self.buffer.mark()
+
+    def withdraw(self, marker: Marker) -> None:
+        self.buffer.withdraw(marker)
 
     @property
     def close_timeout(self) -> float:
@@ -111,7 +120,7 @@ class Line:
             if self.started or self.closed or home.will_fork:
                 return
             self.started = True
-            _open_lines.difference_update([line for line in _open_lines if line.ended])
+            _open_lines.difference_update([line for line in list(_open_lines) if line.ended])
             _open_lines.add(self)
             _hook_multiprocessing()
             call_when_worker_ends(close_all)
@@ -149,6 +158,8 @@ class Line:
     def _finish(self, deadline: float) -> int:
         if threading.current_thread() in (self._listener.thread, self._courier.thread):
             return 0  # closed by a record's own __str__, say: the threads end by themselves
+        if self.buffer.abandoned:
+            return self.buffer.abandon()  # it has been waited for: `close_all`, say, comes before `logging.shutdown`
         with logging_lock_released():
             if self._courier.thread is None:
                 if self.buffer.holds_any():

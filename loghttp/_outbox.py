@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from typing import Any
 
@@ -20,6 +21,8 @@ class Marker:
     def __init__(self) -> None:
         self.passed = threading.Event()
         self.in_time = False
+        self.withdrawn = False
+        """Nobody waits for it any more."""
         self.behind: list[tuple[Any, int]] = []
         """In durable mode: the spool files, and the last row in each when the marker came by."""
 
@@ -64,8 +67,14 @@ class Outbox:
         oldest = self._items[0]
         return oldest.born + self._flush_interval - now if isinstance(oldest, Run) else 0.0
 
-    def take_batch(self) -> list[Run]:
-        """The oldest events, as many as one request may carry, but none from behind a marker."""
+    def take_batch(self, *, past_markers: bool = False) -> list[Run]:
+        """The oldest events, as many as one request may carry, but none from behind a marker.
+
+        `past_markers`: those at the head do not count, and stay there.
+        """
+        if past_markers:
+            with self._markers_lifted():
+                return self.take_batch()
         until_marker = takewhile(lambda item: isinstance(item, Run), self._items)
         runs = self._take(fitting(until_marker, self._batch_events, self._batch_bytes))  # type: ignore[arg-type]
         self.urgent = self.urgent and self._count > 0
@@ -82,14 +91,20 @@ class Outbox:
             return marker
         return None
 
+    def withdraw(self, marker: Marker) -> bool:
+        """Take a marker out; False: it is not here."""
+        try:
+            self._items.remove(marker)
+        except ValueError:
+            return False
+        return True
+
     def take_oldest(self) -> Run | None:
         """The oldest event alone, be there markers before it."""
-        markers = []
-        while (marker := self.take_marker()) is not None:
-            markers.append(marker)
-        oldest = self._take(1)[0] if self._count else None
-        self._items.extendleft(reversed(markers))
-        return oldest
+        if not self._count:
+            return None
+        with self._markers_lifted() if self.next_marker() else nullcontext():
+            return self._take(1)[0]
 
     def take_latest(self) -> Run | None:
         """The event that was put last, alone, if no marker came after it."""
@@ -106,6 +121,15 @@ class Outbox:
     def clear(self) -> None:
         self._items.clear()
         self._count = self._bytes = 0
+
+    @contextmanager
+    def _markers_lifted(self) -> Iterator[None]:
+        """Those at the head are away for a moment."""
+        markers = [*iter(self.take_marker, None)]
+        try:
+            yield
+        finally:
+            self._items.extendleft(reversed(markers))
 
     def _take(self, number: int) -> list[Run]:
         """The first events, before which there is no marker."""

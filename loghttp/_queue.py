@@ -108,6 +108,13 @@ class Buffer(Stock):
                 self._ring()
         return marker
 
+    def withdraw(self, marker: Marker) -> None:
+        """Nobody waits for this one any more; what was put before it is due all the same."""
+        with self._lock:
+            marker.withdrawn = True
+            if self._outbox.withdraw(marker):
+                self._pass(marker)
+
     def close(self) -> None:
         """Let no more records in, and end all waits."""
         with self._lock:
@@ -126,7 +133,7 @@ class Buffer(Stock):
         with self._lock:
             records, markers = self._inbox.forsake()
             self._books.accepted += len(records)
-            lost = len(records) if self._abandoned else self._held + len(records)
+            lost = len(records) if self.abandoned else self._held + len(records)
             if lost:
                 times = [record.when for record in records]
                 for run in (*self._taken, *self._outbox):
@@ -138,7 +145,7 @@ class Buffer(Stock):
                 if isinstance(item, Marker):
                     item.release(False)
             self._outbox.clear()
-            self._abandoned = True
+            self.abandoned = True
             self._held = self._held_bytes = 0
             self._close_inbox()
             self._room.notify_all()
@@ -161,9 +168,6 @@ class Buffer(Stock):
         """Whether there is something to deliver before any record has come."""
         return False
 
-    def forget_files(self) -> None:
-        """Called in a forked child: what is open belongs to the parent."""
-
     # ---- the listener's thread
 
     def take_records(self) -> list[Captured | Bare] | None:
@@ -182,7 +186,7 @@ class Buffer(Stock):
                 self._listener_bell.awaited = True
                 self._inbox.forsaken = self._closed
                 enough = len(self._inbox) > _MANY if lingers else not self._inbox.idle
-                if enough and not self._abandoned:
+                if enough and not self.abandoned:
                     self._listener_bell.awaited = False
                     beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
@@ -201,7 +205,7 @@ class Buffer(Stock):
     def put_runs(self, runs: Sequence[Run], size: int, *, urgent: bool = False) -> None:
         """Put the events that records of `size` bytes in all became; `urgent`: they must not wait."""
         with self._lock:
-            if self._abandoned or not runs:
+            if self.abandoned or not runs:
                 return
             self._held_bytes += cost(runs) - size
             self._in_burst -= count(runs)
@@ -210,7 +214,7 @@ class Buffer(Stock):
 
     def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
         with self._lock:
-            if self._abandoned or not runs:
+            if self.abandoned or not runs:
                 return
             was_empty = not self._outbox
             self._outbox.put(runs)
@@ -223,7 +227,7 @@ class Buffer(Stock):
     def lose(self, record: Captured | Plain) -> None:
         """Enter a record as lost that the listener took and could make no event of."""
         with self._lock:
-            if not self._abandoned:
+            if not self.abandoned:
                 self._books.drop("encoding", 1, record.when, record.when)
                 self._hold_burst(-1, -record.size)
                 self._freed()
@@ -232,7 +236,7 @@ class Buffer(Stock):
         """Enter as lost what the listener took and has neither put, nor lost, nor `left`: it met a fault of its own."""
         with self._lock:
             lost = self._in_burst - len(left)
-            if lost > 0 and not self._abandoned:
+            if lost > 0 and not self.abandoned:
                 now = time.time()
                 self._books.drop("encoding", lost, now, now)
                 self._hold_burst(-lost, sum(named(record).size for record in left) - self._in_burst_bytes)
@@ -246,7 +250,11 @@ class Buffer(Stock):
                 self._ring()
 
     def _pass(self, marker: Marker) -> None:
-        self._outbox.put_marker(marker)
+        if marker.withdrawn:
+            self._markers -= 1
+            self._outbox.urgent = True
+        else:
+            self._outbox.put_marker(marker)
 
     # ---- the courier's thread
 
@@ -258,8 +266,7 @@ class Buffer(Stock):
                 wait = self._due_in(self._clock())
                 if self._outbox and wait <= 0:
                     self._taken = runs = self._outbox.take_batch()
-                    self._in_hand = count(runs)
-                    self._in_hand_bytes = cost(runs)
+                    self._in_hand, self._in_hand_bytes = count(runs), cost(runs)
                     return runs
                 if self._drained and not self._outbox:
                     return None
@@ -285,7 +292,7 @@ class Buffer(Stock):
     def lose_in_hand(self) -> None:
         """Enter as lost what the courier took and neither delivered nor dropped: it met a fault of its own."""
         with self._lock:
-            if self._abandoned or not self._in_hand:
+            if self.abandoned or not self._in_hand:
                 return
             self._books.drop("encoding", self._in_hand, *span(self._taken))
             self._let_go(self._in_hand, self._in_hand_bytes)
@@ -311,7 +318,3 @@ class Buffer(Stock):
         while (marker := self._outbox.take_marker()) is not None:
             self._markers -= 1
             marker.release(True)
-
-    def _ring(self) -> None:
-        self._listener_bell.ring()
-        self._courier_bell.ring()

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -65,11 +66,11 @@ class Spool:
     def make(self) -> None:
         """A new file of our own; None where the disk does not let us."""
         try:
-            while self.own is None:
+            while self.own is None and len(self.others) < 2 * _OPEN_MOST:  # some of these may be our own that failed
                 # Another process may sweep our lock away before we hold it: then with another name.
                 with contextlib.suppress(NotOurs):
                     self.own = SpoolFile.make(self._folder, self._destination, fsync=self._fsync, url=self._url)
-        except _DISK_ERRORS as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, memory will do
             self.tell(error)
 
     def retire_own(self) -> None:
@@ -90,9 +91,9 @@ class Spool:
                 if len(self.others) >= _OPEN_MOST:
                     break
                 if (file := self._adopt(path)) is not None:
+                    self._enter(file)  # before an event can leave
                     with self._changing:
                         self.others = sorted([*self.others, file], key=attrgetter("oldest"))
-                    self._enter(file)
             self._forget_settled()
             self._tell_of_strangers()
 
@@ -121,8 +122,13 @@ class Spool:
         """Let go of all files; what is in them waits for the next process, or for this handler's next line."""
         for file in self.files():
             if file.count:
+                is_there = file.path.exists()
                 with self._books.lock:
-                    self._books.left_behind[str(file.path)] = file.count
+                    if is_there:
+                        self._books.left_behind[str(file.path)] = file.count
+                    else:  # somebody removed it; what could be read through the open descriptor goes with that
+                        self._books.spooled -= file.count
+                        self._books.drop("shutdown", file.count, file.oldest, time.time())
             self._close(file)
         self.own, self.others = None, []
 

@@ -54,7 +54,8 @@ DELETE FROM dead_letters WHERE id NOT IN (
 """
 
 _BEGAN: Final = time.time() - time.monotonic()
-_inherited: Final[list[object]] = []  # see `forget`
+_files: Final[set[SpoolFile]] = set()  # those that this process owns; changed under `disk`
+_inherited: Final[list[object]] = []  # see `forget_files`
 _disk = threading.RLock()
 
 
@@ -67,10 +68,17 @@ def disk() -> threading.RLock:
     return _disk
 
 
-def renew_disk() -> None:
-    """In a forked child: its copy of the lock is held by the thread that forked."""
+def forget_files() -> None:
+    """In a forked child: the files are the parent's, and this copy of the lock is held by the thread that forked.
+
+    The descriptors of their locks are closed, which frees nothing there; the databases are never touched again, not
+    even to close them (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+    """
     global _disk  # noqa: PLW0603
     _disk = threading.RLock()
+    for file in _files:
+        file.forget()
+    _files.clear()
 
 
 class NewerSchema(Exception):  # noqa: N818  no error either: a later loghttp will read it
@@ -85,12 +93,13 @@ class SpoolFile:
         self.path = path
         self._gone: list[tuple[int, int]] = []  # numbers, first and last, of what left and could not be deleted
         self._recent = Recent()
-        self._lock_fd = own(path)
-        try:
-            if not made and not path.exists():  # its owner has delivered it, and removed it, a moment ago
-                path.with_suffix(".lock").unlink(missing_ok=True)
-                raise NotOurs(path.name)
-            with disk():
+        with disk():  # a fork does not find it half open
+            self._lock_fd = own(path)
+            _files.add(self)
+            try:
+                if not made and not path.exists():  # its owner has delivered it, and removed it, a moment ago
+                    path.with_suffix(".lock").unlink(missing_ok=True)
+                    raise NotOurs(path.name)
                 self._db = self._open(fsync, url)
                 self.count, self.bytes, self.oldest, last = self._sums()
                 self.last = last
@@ -99,11 +108,14 @@ class SpoolFile:
                 """The number of the oldest event; where there is none, one more than the last."""
                 self._read = self.first - 1
                 """The number of the event that was read last."""
-        except BaseException:
-            if "_db" in vars(self):  # it could be opened, and not be read
-                self._db.close()
-            os.close(self._lock_fd)
-            raise
+            except BaseException:
+                if "_db" in vars(self):  # it could be opened, and not be read
+                    self._db.close()
+                if made:  # or a disk that is full would soon be full of these
+                    with suppress(OSError):
+                        remove(path)
+                self._unlock()
+                raise
 
     @classmethod
     def adopt(cls, path: Path, *, fsync: bool) -> SpoolFile:
@@ -187,7 +199,8 @@ class SpoolFile:
     def dead_letters(self) -> list[tuple[float, float, str, bytes]]:
         """(created, refused, the intake's words, body) of each, oldest first."""
         with disk():
-            return list(self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id"))
+            rows = self._db.execute("SELECT created, refused, words, body FROM dead_letters ORDER BY id")
+            return [(created, refused, words.decode(), body) for created, refused, words, body in rows]
 
     def close(self) -> None:
         """Let go of the file. An empty one is removed; one with dead letters only is renamed: nobody adopts it."""
@@ -204,7 +217,7 @@ class SpoolFile:
             if not events:
                 rename(self.path, REFUSED) if dead else remove(self.path)
         finally:
-            os.close(self._lock_fd)
+            self._unlock()
 
     def set_aside(self) -> Path:
         """Rename a file that cannot be read, so that nothing meets it again and somebody may look at it."""
@@ -213,15 +226,18 @@ class SpoolFile:
                 self._db.close()
             return rename(self.path, DAMAGED)
         finally:
-            os.close(self._lock_fd)
+            self._unlock()
 
     def forget(self) -> None:
-        """In a forked child: the file is the parent's. Its lock's descriptor is closed, which frees nothing
-        there; the database is never touched again, not even to close it (https://www.sqlite.org/howtocorrupt.html,
-        section 2.6)."""
+        """See `forget_files`."""
         _inherited.append(self._db)
         with suppress(OSError):
             os.close(self._lock_fd)
+
+    def _unlock(self) -> None:
+        with disk():  # no fork between the two
+            os.close(self._lock_fd)
+            _files.discard(self)
 
     def _open(self, fsync: bool, url: str) -> sqlite3.Connection:
         made = not self.path.exists()
@@ -234,6 +250,7 @@ class SpoolFile:
                 db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA secure_delete = OFF")  # some systems' default; it writes zeros over all that leaves
+            db.text_factory = bytes  # where a bit has flipped, an event may say that it is text, and not be UTF-8
             if (version := db.execute("PRAGMA user_version").fetchone()[0]) > SCHEMA_VERSION:
                 raise NewerSchema(self.path.name)
             if version == 0:  # new, or its maker died before this transaction: then it holds nothing
@@ -250,7 +267,10 @@ class SpoolFile:
             "SELECT coalesce(sum(last - id + 1), 0), coalesce(sum(length(body) - (last - id)), 0),"
             " coalesce(min(created), 0), coalesce(max(last), 0) FROM events"
         ).fetchone()
-        return int(number), int(size) + DISK_COST * int(number), float(oldest), int(last)
+        try:
+            return int(number), int(size) + DISK_COST * int(number), float(oldest), int(last)
+        except (TypeError, ValueError) as error:
+            raise sqlite3.DatabaseError("a row of events is damaged") from error
 
     def _first(self) -> int:
         (first,) = self._db.execute("SELECT min(id) FROM events").fetchone()

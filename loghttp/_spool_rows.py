@@ -41,8 +41,10 @@ def insert(db: sqlite3.Connection, runs: Sequence[Run], born: float) -> None:
 
 def restored(row: int, last: int, born: float, times: bytes, body: bytes) -> Run:
     """The run of a row. Raises `sqlite3.DatabaseError` for one that was damaged."""
+    if not (type(row) is type(last) is int and type(born) is float and type(times) is type(body) is bytes):
+        raise sqlite3.DatabaseError("a row of events is damaged")
     number = last - row + 1
-    if len(times) != 8 * number or (number > 1 and body.count(b"\n") != number - 1):
+    if number < 1 or len(times) != 8 * number or (number > 1 and body.count(b"\n") != number - 1):
         raise sqlite3.DatabaseError("a row of events is damaged")
     return Run(body, struct.unpack(f"<{number}d", times), born, row)
 

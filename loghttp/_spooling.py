@@ -67,7 +67,7 @@ class SpoolingBuffer(Buffer):
         while self._gathered:
             with self._lock:
                 wait = self._committed_at + _COMMIT_EVERY - self._clock()
-                if self._closed or self._abandoned or self._markers:
+                if self._closed or self.abandoned or self._markers:
                     wait = 0.0
                 self._listener_bell.awaited = wait > 0  # before looking, as plain records come in without the lock
                 if wait > 0 and not self._inbox.idle:
@@ -100,7 +100,7 @@ class SpoolingBuffer(Buffer):
     def _write(self) -> bool:
         """Put on disk what is gathered, or where that fails, in memory; False: not even that, for now."""
         try:
-            while self._gathered and not self._abandoned:
+            while self._gathered and not self.abandoned:
                 try:
                     self._commit_some()
                 except Exception as error:  # noqa: BLE001  whatever the disk does, the records go on
@@ -152,15 +152,15 @@ class SpoolingBuffer(Buffer):
         if not own.count:
             self._own_since = self._clock()
         events, size = count(runs), cost(runs)
-        self._hold(-events, -size)  # before it is done: who abandons meanwhile must not count them as well
+        if not self._hold(-events, -size):  # before it is done: who abandons meanwhile must not count them as well
+            return
         try:
             with disk():  # so that the courier does not take them before they are counted
                 own.append(runs, self._options.buffer_bytes // 8)
                 with self._lock:
                     self._books.spooled += events
         except BaseException:
-            self._hold(events, size)
-            if self._abandoned:  # meanwhile; then they were not counted with the others
+            if not self._hold(events, size):  # abandoned meanwhile, when they were not counted with the others
                 self._books.drop("shutdown", events, *span(runs))
             raise
         with self._lock:
@@ -169,11 +169,15 @@ class SpoolingBuffer(Buffer):
             if own.count <= events or self._own_due_in(own) <= 0:  # otherwise it knows when to look
                 self._courier_bell.ring()
 
-    def _hold(self, events: int, size: int) -> None:
+    def _hold(self, events: int, size: int) -> bool:
+        """So much more is in memory; False: all that was has been entered as lost."""
         with self._lock:
+            if self.abandoned:
+                return False
             self._held += events
             self._held_bytes += size
             self._measure_room()
+            return True
 
     def _make_usable(self) -> None:
         """Have a file of our own: made anew where it was lost, or could not be made before."""
@@ -198,14 +202,14 @@ class SpoolingBuffer(Buffer):
         while (used := self._spool.bytes()) + need > most and used:
             if overflow == "drop_oldest" and self._drop_oldest(need):
                 continue
-            if overflow != "block" or self._gave_up or self._abandoned:
+            if overflow != "block" or self._gave_up or self.abandoned:
                 return False
             time.sleep(0.02)  # the courier makes room, or gives up by the deadline
         return True
 
     def _turn_away(self, runs: Sequence[Run], reason: DropReason) -> None:
         with self._lock:
-            if runs and not self._abandoned:
+            if runs and not self.abandoned:
                 self._books.drop(reason, count(runs), *span(runs))
                 self._hold(-count(runs), -cost(runs))
                 self._freed()
@@ -214,10 +218,13 @@ class SpoolingBuffer(Buffer):
         with disk():  # so that the courier does not take the same events meanwhile
             for file in self._spool.files():
                 after = self._hand[-1].last if self._hand and file is self._source else 0
-                if victims := file.read(1_000, need, after=after):
-                    file.delete(victims)
-                    self._enter(victims, "queue_full")
-                    return True
+                try:
+                    if victims := file.read(1_000, need, after=after):
+                        file.delete(victims)
+                        self._enter(victims, "queue_full")
+                        return True
+                except Exception as error:  # noqa: BLE001  that file's fault, and none of our own's
+                    self._spool.tell(error, file.path)
         return False
 
     # ---- for both threads

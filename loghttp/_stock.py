@@ -40,7 +40,8 @@ class Stock:
         self._in_hand = 0  # and of these, what the courier took
         self._in_hand_bytes = 0
         self._closed = False  # no record comes in any more
-        self._abandoned = False  # what was left has been entered as lost
+        self.abandoned = False
+        """Whether what was left has been entered as lost."""
         self._lost_at_end = 0  # events
         self._room = threading.Condition(self._lock)
         self._listener_bell = Bell()
@@ -125,7 +126,7 @@ class Stock:
 
     def _leave(self, runs: Sequence[Run], reason: DropReason | None) -> None:
         """These events, in the courier's hand, have been delivered, or are lost for a reason."""
-        if self._abandoned or not runs:
+        if self.abandoned or not runs:
             return
         events = count(runs)
         if reason is None:
@@ -142,6 +143,10 @@ class Stock:
         self._in_hand -= count
         self._in_hand_bytes -= size
         self._freed()
+
+    def _ring(self) -> None:
+        self._listener_bell.ring()
+        self._courier_bell.ring()
 
     def _freed(self) -> None:
         self._measure_room()

@@ -157,6 +157,19 @@ def test_gunicorn_with_gevent(local_intake: LocalIntake, tmp_path: Path) -> None
     assert "loghttp:" not in served.output
 
 
+def test_gunicorn_with_gevent_preloads(local_intake: LocalIntake, tmp_path: Path) -> None:
+    """With --preload, gevent patches when the application is imported, and loghttp with it: no call hangs for that."""
+    module("gevent")
+    options = ("--preload", "--worker-class", "gevent")
+    with serving(*gunicorn(*options), intake=local_intake, folder=tmp_path) as served:
+        a_living_worker_sends(served, local_intake)
+        served.ask_often(20)
+        assert 0 == served.stop()
+
+    assert (requests(served), 1) == arrived(local_intake)
+    assert "loghttp:" not in served.output
+
+
 def test_gunicorn_s_workers_on_one_spool(
     local_intake: LocalIntake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,11 @@ def received(intake: LocalIntake) -> list[str]:
     return [event.message for event in intake.events]
 
 
+def logged(intake: LocalIntake) -> list[str]:
+    """The same without loghttp's own."""
+    return [message for message in received(intake) if not message.startswith("loghttp:")]
+
+
 def is_of_run_0(request: ReceivedRequest) -> bool:
     """Is it of the process that is killed? Its last request may be read when it is dead: `heal` would be too early."""
     return request.headers.get("X-Run") == "0"
@@ -509,7 +514,10 @@ def test_flush_waits_for_what_a_lost_file_held(intake: LocalIntake, durable: Mak
     assert sorted(messages) == sorted(received(intake))
 
 
-def test_memory_behind_a_flush_waits_for_the_spool(intake: LocalIntake, durable: Make, folder: Path) -> None:
+@pytest.mark.parametrize("readable", [True, False])
+def test_memory_behind_a_flush_does_not_wait_for_the_spool(
+    readable: bool, intake: LocalIntake, durable: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flush waits for what is on disk, the disk fails, more is logged: all of it leaves, in no empty request."""
     intake.fail_when(status=503)
     handler = durable(batch_events=10)
@@ -520,7 +528,17 @@ def test_memory_behind_a_flush_waits_for_the_spool(intake: LocalIntake, durable:
     folder.write_text("in the way")
     messages += log(handler, "later", 50)
     wait_until(lambda: handler.stats().accepted == 100 and not len(handler._line.buffer._inbox))
-    intake.heal()
+
+    def no_read(*_: Any, **__: Any) -> list[Run]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        if not readable:
+            patched.setattr(_spool_file.SpoolFile, "read", no_read)
+        intake.heal()
+        intake.wait_for(60 - 10 * readable)  # 10 were in hand
+        if not readable:
+            assert handler.flush(0.1) is False
     assert handler.flush(10.0) is True
     assert sorted(messages) == sorted(received(intake))
     assert all(request.body for request in intake.requests)
@@ -542,6 +560,22 @@ def test_what_the_disk_did_not_take_and_what_it_did_leave_in_turns(
     assert handler.flush(10.0) is True
     assert sorted(messages) == sorted(received(intake))
     assert {"order", "later"} == {message.split()[0] for message in received(intake)[10:40]}  # 10 were in hand
+
+
+def test_what_is_in_a_removed_file_at_the_end_is_lost_and_told(
+    intake: LocalIntake, durable: Make, folder: Path
+) -> None:
+    """It could be read through the open descriptor, but not by the next process: so it is not called pending."""
+    intake.fail_when(status=503)
+    handler = durable(close_timeout=0.2)
+    log(handler, "order", 50)
+    wait_until_spooled(handler)
+    shutil.rmtree(folder)
+    with listening() as voice:
+        handler.close()
+        assert "50 shutdown" in voice.wait_for("records lost")
+    stats = handler.stats()
+    assert (50, 0, 0, {"shutdown": 50}) == (stats.accepted, stats.pending, stats.spooled, dict(stats.dropped))
 
 
 # ---- bounded
@@ -1036,6 +1070,135 @@ def test_a_folder_that_is_removed(afterwards: str, intake: LocalIntake, durable:
     assert handler.flush(10.0) is True
     assert sorted(messages) == sorted(received(intake))
     assert (150, 150, {}) == (handler.stats().accepted, handler.stats().delivered, dict(handler.stats().dropped))
+
+
+@pytest.mark.parametrize("column", ["body", "times"])
+def test_a_bit_that_turns_bytes_into_text(column: str, intake: LocalIntake, durable: Make, folder: Path) -> None:
+    """SQLite keeps the type with each value, and nothing checks it: what is there is sent as it is."""
+    messages = leave_behind(durable, intake, "order", 20)
+    alter(folder, f"UPDATE events SET {column} = CAST({column} AS TEXT)")  # noqa: S608  no stranger's words
+    heir = durable()
+    messages += log(heir, "later", 20)
+    assert heir.flush(10.0) is True
+    assert sorted(messages) == sorted(received(intake))
+
+
+@pytest.mark.parametrize("change", ["born = 'x'", "created = 'x'", "times = 1"])
+def test_a_row_of_nonsense(change: str, intake: LocalIntake, durable: Make, folder: Path) -> None:
+    """The file is moved aside, as any that is damaged, and what is logged goes on."""
+    leave_behind(durable, intake, "order", 20)
+    alter(folder, f"UPDATE events SET {change}")  # noqa: S608  likewise
+    heir = durable()
+    later = log(heir, "later", 20)
+    intake.wait_for(20)
+    wait_until(lambda: any(name.endswith(".damaged") for name in names(folder)))
+    assert heir.flush(10.0) is True
+    assert later == logged(intake)
+
+
+def test_events_that_somebody_deletes(intake: LocalIntake, durable: Make, folder: Path) -> None:
+    """They are in the books as unreadable, and nobody waits for them for ever."""
+    intake.fail_when(status=503)
+    handler = durable(batch_events=10)
+    messages = log(handler, "order", 50)
+    wait_until_spooled(handler)
+    wait_until(lambda: handler._line.buffer._hand)
+    alter(folder, "DELETE FROM events")
+    intake.heal()
+    assert handler.flush(10.0) is True
+    assert messages[:10] == logged(intake)
+    wait_until(lambda: not handler.stats().pending)
+    stats = handler.stats()
+    assert (50, 10, 0, {"unreadable": 40}) == (stats.accepted, stats.delivered, stats.pending, dict(stats.dropped))
+    later = log(handler, "later", 10)
+    assert handler.flush(10.0) is True
+    assert messages[:10] + later == logged(intake)
+
+
+def alter(folder: Path, statement: str) -> None:
+    """Change the events of the one spool file, as bad memory or somebody with a shell might."""
+    [path] = spools(folder)
+    with contextlib.closing(sqlite3.connect(path, timeout=10.0)) as db, db:
+        db.execute(statement)
+
+
+def test_a_file_that_cannot_be_read_does_not_cost_us_our_own(
+    intake: LocalIntake, durable: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spool is full, and the oldest events are in a file that the disk does not give back: others give way."""
+    leave_behind(durable, intake, "order", 20)
+    [path] = spools(folder)
+    intake.fail_when(status=503)
+    usual = _spool_file.SpoolFile.read
+
+    def read(file: _spool_file.SpoolFile, *args: Any, **options: Any) -> list[Run]:
+        if file.path == path:
+            raise sqlite3.OperationalError("disk I/O error")
+        return usual(file, *args, **options)
+
+    monkeypatch.setattr(_spool_file.SpoolFile, "read", read)
+    heir = durable(spool_bytes=20_000)
+    spool = heir._line.buffer._spool
+    wait_until(lambda: spool.others)
+    log(heir, "later", 200)
+    wait_until_spooled(heir)
+    assert [path] == [file.path for file in spool.others]
+    assert 0 < heir.stats().spooled == heir.stats().pending
+    assert {"queue_full": 220 - heir.stats().pending} == heir.stats().dropped
+
+
+def test_files_that_cannot_be_made_leave_nothing_behind(
+    intake: LocalIntake, durable: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes an empty file and no table: each try is tidied up, or in a day there would be thousands."""
+    monkeypatch.setattr(_spool_file, "_SCHEMA", "CREATE TABLE")
+    handler = durable()
+    tries = []
+    usual = _spool_file.SpoolFile.make
+
+    def make(*args: Any, **options: Any) -> _spool_file.SpoolFile:
+        tries.append(1)
+        return usual(*args, **options)
+
+    monkeypatch.setattr(_spool_file.SpoolFile, "make", make)
+    messages: list[str] = []
+
+    def log_one() -> bool:
+        messages.extend(log(handler, f"order {len(messages)}", 1))
+        return len(tries) > 5
+
+    wait_until(log_one)
+    assert handler.flush(10.0) is True
+    assert messages == received(intake)
+    assert [] == names(folder)
+
+
+def test_a_child_lets_go_of_files_that_a_closed_handler_still_has(
+    intake: LocalIntake, durable: Make, folder: Path
+) -> None:
+    """A request is under way when the handler is closed; it opens again, the program forks: the child holds no lock."""
+    intake.fail_when(delay=1.0)
+    handler = durable(close_timeout=0.0)
+    log(handler, "order", 10)
+    wait_until_spooled(handler)
+    wait_until(lambda: intake.requests)
+    handler.close()
+    log(handler, "again", 1)
+    wait_until_spooled(handler)
+    locks = {path.with_suffix(".lock").name for path in spools(folder)}
+    assert 2 == len(locks)
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        open_files = set()
+        for link in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                open_files.add(link.readlink().name)
+        os.write(writing, f"{len(open_files & locks)} of {len(open_files)}".encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reading, 100).startswith(b"0 of ")
+    os.close(reading)
+    os.close(writing)
 
 
 def _damaged(content: bytes, how: str) -> bytes:

@@ -259,6 +259,25 @@ def test_close_ends_in_time(
     assert time.monotonic() - began < 2.5
     assert (0, {"shutdown": 3}) == (handler.stats().pending, dict(handler.stats().dropped))
     assert "3 records were lost at shutdown" in capfd.readouterr().err
+    again = time.monotonic()
+    handler.close()  # as `logging.shutdown` does at exit, when all lines have been closed already
+    assert time.monotonic() - again < 0.4
+
+
+def test_flushes_in_vain_leave_nothing_behind(intake: LocalIntake, logger: logging.Logger, ship: Factory) -> None:
+    """A program that calls `flush(timeout=...)` at each request has, after an outage, no thousand of them to settle."""
+    handler = ship(flush_interval=NEVER, retry_wait_max=0.2)
+    intake.fail_when(status=503)
+    for number in range(50):
+        logger.info("order %d", number)
+        assert handler.flush(0.001) is False
+    buffer = handler._line.buffer
+    wait_until(lambda: buffer._inbox.idle and not buffer._markers)
+    requests = handler.stats().requests
+    intake.heal()
+    intake.wait_for(50)
+    assert handler.stats().requests <= requests + 3  # in batches
+    assert [f"order {number}" for number in range(50)] == [event.message for event in intake.events]
 
 
 def test_a_record_after_close_opens_the_handler_again(

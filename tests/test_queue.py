@@ -796,6 +796,20 @@ def test_faults_without_end_do_not_hold_up_the_end(monkeypatch: pytest.MonkeyPat
     assert {"shutdown": 1} == line.audit()
 
 
+def test_a_dialect_that_shapes_nothing_loses_that_record() -> None:
+    """`shape` forgot to return: the record is in the books, and is not pending until the end."""
+    line = Line()
+    shaped = iter([b"one", None, b"three"])
+    listener = listener_of(line)
+    listener._intake.shape = lambda _: next(shaped)  # type: ignore[method-assign, assignment, return-value]
+    for _ in range(3):
+        line.put()
+    line.buffer.close()
+    listener.run()
+    assert {"encoding": 1} == line.audit()
+    assert [1, 3] == deliver_all(line)
+
+
 def test_a_handle_error_that_wants_to_exit_takes_no_other_record_with_it() -> None:
     """It runs on the listener's thread, and whatever it raises stays there."""
     line = Line()
