@@ -1079,6 +1079,7 @@ def test_a_bit_that_turns_bytes_into_text(column: str, intake: LocalIntake, dura
     alter(folder, f"UPDATE events SET {column} = CAST({column} AS TEXT)")  # noqa: S608  no stranger's words
     heir = durable()
     messages += log(heir, "later", 20)
+    intake.wait_for(40)  # `flush` does not wait for files that have not been adopted yet
     assert heir.flush(10.0) is True
     assert sorted(messages) == sorted(received(intake))
 
