@@ -32,7 +32,7 @@ class DeliveryOptions(TypedDict, total=False):
         overflow: What gives way when the buffer is full: "drop_oldest" (default), "drop_newest", or "block".
         block_timeout: With overflow="block": the longest a logging call waits (default None: until there is room).
         compression: Compression of request bodies: "gzip" (default; RFC 1952), or None.
-        timeout: To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests.
+        timeout: To connect, and to send or to read in one request; one number is both (default (5.0, 30.0)).
         retry_for: Age at which an undeliverable event is dropped as "expired" (default None: never).
         retry_wait_max: Longest own wait between attempts (default 30.0); Retry-After (RFC 9110) is obeyed up to 300.
         close_timeout: Longest that close(), flush() without a timeout, and interpreter exit take (default 5.0).
