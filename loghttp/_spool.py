@@ -122,11 +122,11 @@ class Spool:
         """Let go of all files; what is in them waits for the next process, or for this handler's next line."""
         for file in self.files():
             if file.count:
-                is_there = file.path.exists()
+                gone = _is_gone(file.path)
                 with self._books.lock:
-                    if is_there:
+                    if not gone:
                         self._books.left_behind[str(file.path)] = file.count
-                    else:  # somebody removed it; what could be read through the open descriptor goes with that
+                    else:  # what could be read through the open descriptor goes with that
                         self._books.spooled -= file.count
                         self._books.drop("shutdown", file.count, file.oldest, time.time())
             self._close(file)
@@ -203,6 +203,17 @@ class Spool:
         if strangers and not self._told_of_strangers:
             self._told_of_strangers = True
             self._selflog.strangers(len(strangers), str(self._folder))
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether somebody has removed it; not if the folder cannot be looked into."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _modified(path: Path) -> float:
