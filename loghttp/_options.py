@@ -64,7 +64,7 @@ class DeliveryOptions(TypedDict, total=False):
     compression: Literal["gzip"] | None
     """Compression of request bodies: "gzip" (default; RFC 1952), or None."""
     timeout: float | tuple[float, float]
-    """To connect, and to read, of one request; one number is both (default (5.0, 30.0)). As in requests."""
+    """To connect, and to send or to read in one request; one number is both (default (5.0, 30.0))."""
     retry_for: float | None
     """Age at which an undeliverable event is dropped as "expired" (default None: never)."""
     retry_wait_max: float
