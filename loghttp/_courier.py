@@ -218,7 +218,8 @@ class Courier(Worker):
 
     def _cut(self, event: bytes, limit: int) -> bytes | None:
         try:
-            return self._intake.cut(event, limit)
+            cut = self._intake.cut(event, limit)
+            return cut if isinstance(cut, bytes) else None
         except Exception:  # noqa: BLE001  as in `_send`
             self._selflog.broke("an intake's own code raised")
             return None

@@ -191,7 +191,8 @@ class Buffer(Stock):
                     beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
                     self._books.accepted += len(records)
-                    self._hold_burst(len(records), len(records) * PLAIN_COST + beyond - self._inbox.beyond)
+                    self._held += len(records)
+                    self._held_bytes += len(records) * PLAIN_COST + beyond - self._inbox.beyond
                     self._measure_room()
                     return records
                 if self._closed:
@@ -208,8 +209,6 @@ class Buffer(Stock):
             if self.abandoned or not runs:
                 return
             self._held_bytes += cost(runs) - size
-            self._in_burst -= count(runs)
-            self._in_burst_bytes -= size
         self._keep(runs, urgent)
 
     def _keep(self, runs: Sequence[Run], urgent: bool) -> None:
@@ -229,18 +228,15 @@ class Buffer(Stock):
         with self._lock:
             if not self.abandoned:
                 self._books.drop("encoding", 1, record.when, record.when)
-                self._hold_burst(-1, -record.size)
+                self._held -= 1
+                self._held_bytes -= record.size
                 self._freed()
 
     def lose_burst(self, left: Sequence[Captured | Bare]) -> None:
         """Enter as lost what the listener took and has neither put, nor lost, nor `left`: it met a fault of its own."""
         with self._lock:
-            lost = self._in_burst - len(left)
-            if lost > 0 and not self.abandoned:
-                now = time.time()
-                self._books.drop("encoding", lost, now, now)
-                self._hold_burst(-lost, sum(named(record).size for record in left) - self._in_burst_bytes)
-                self._freed()
+            if not self.abandoned:
+                self._drop_burst(left)
 
     def pass_markers(self) -> None:
         """Send on the markers whose records have all been put."""

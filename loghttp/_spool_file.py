@@ -230,7 +230,7 @@ class SpoolFile:
 
     def forget(self) -> None:
         """See `forget_files`."""
-        _inherited.append(self._db)
+        _inherited.append(vars(self).get("_db"))  # the fork did not wait for ever for one that was being opened
         with suppress(OSError):
             os.close(self._lock_fd)
 

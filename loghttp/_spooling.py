@@ -84,6 +84,10 @@ class SpoolingBuffer(Buffer):
         if self._urgent or count(self._gathered) >= _COMMIT_EVENTS:
             self._write()
 
+    def _in_burst(self) -> tuple[int, int]:
+        records, size = super()._in_burst()
+        return records - count(self._gathered), size - cost(self._gathered)
+
     def pass_markers(self) -> None:
         while True:
             with self._lock:

@@ -7,11 +7,12 @@ the inbox, both threads' hands, the outbox.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from loghttp._batch import Run, cost, count, span
 from loghttp._bell import Bell
-from loghttp._capture import PLAIN_COST, Captured, Plain
+from loghttp._capture import PLAIN_COST, Bare, Captured, Plain, named
 from loghttp._inbox import Inbox
 from loghttp._options import Delivery
 from loghttp._outbox import Outbox
@@ -35,9 +36,7 @@ class Stock:
         )
         self._held = 0  # records and events beyond the inbox: in the outbox and in both threads' hands
         self._held_bytes = 0
-        self._in_burst = 0  # of these, what the listener took and has not settled yet
-        self._in_burst_bytes = 0
-        self._in_hand = 0  # and of these, what the courier took
+        self._in_hand = 0  # of these, what the courier took and has not settled yet
         self._in_hand_bytes = 0
         self._closed = False  # no record comes in any more
         self.abandoned = False
@@ -117,12 +116,23 @@ class Stock:
             return False  # there will never be room; or it is this thread that would make it
         return self._room.wait_for(lambda: self._closed or self._has_room(size), self._options.block_timeout)
 
-    def _hold_burst(self, count: int, size: int) -> None:
-        """The listener has so many records and bytes more in hand."""
-        self._held += count
-        self._held_bytes += size
-        self._in_burst += count
-        self._in_burst_bytes += size
+    def _in_burst(self) -> tuple[int, int]:
+        """How many records, and bytes of them, the listener took and has not settled yet: all that is nowhere else."""
+        waiting = [item for item in self._outbox if isinstance(item, Run)]
+        return (
+            self._held - self._in_hand - count(waiting),
+            self._held_bytes - self._in_hand_bytes - cost(waiting),
+        )
+
+    def _drop_burst(self, left: Sequence[Captured | Bare]) -> None:
+        """Drop what the listener has in hand, but for the records that are `left`."""
+        records, size = self._in_burst()
+        if (lost := records - len(left)) > 0:
+            now = time.time()
+            self._books.drop("encoding", lost, now, now)
+            self._held -= lost
+            self._held_bytes -= size - sum(named(record).size for record in left)
+            self._freed()
 
     def _leave(self, runs: Sequence[Run], reason: DropReason | None) -> None:
         """These events, in the courier's hand, have been delivered, or are lost for a reason."""

@@ -176,12 +176,16 @@ def test_drop_oldest_keeps_the_last(flood: bool, outage: Outage, humio: Factory,
     handler = humio(overflow="drop_oldest", buffer_events=50)
     buffer = handler._line.buffer
 
+    def is_encoded() -> bool:
+        with buffer._lock:
+            return not len(buffer._inbox) and buffer._in_burst() == (0, 0)
+
     log_records(logger, 0, 1)
     outage.wait_for_request()
     for number in range(1, 500):
         log_records(logger, number, number + 1)
         if not flood:
-            wait_until(lambda: not (len(buffer._inbox) or buffer._in_burst))
+            wait_until(is_encoded)
     stats = handler.stats()
     outage.end()
     assert handler.flush(DEADLINE)

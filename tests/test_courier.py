@@ -341,13 +341,10 @@ def test_a_dialect_that_judges_nothing_holds_the_batch_back(monkeypatch: pytest.
     assert (1, {}, [0.5]) == (scene.books.stats().delivered, scene.dropped, scene.waits)
 
 
-def test_a_fault_in_cutting_costs_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cut", [lambda *_: _Raise()(), lambda *_: "a text"], ids=["raises", "no bytes"])
+def test_a_fault_in_cutting_costs_one_event(cut: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event that is too large is lost, and none of the others in its batch."""
-
-    def raises(*_: Any) -> bytes:
-        raise KeyError("values")
-
-    monkeypatch.setattr(Lines, "cut", raises)
+    monkeypatch.setattr(Lines, "cut", cut)
     scene = Scene(lambda events: reply(413) if any(len(event) > 1_000 for event in events) else OK)
     scene.put(b"one", b"x" * 5_000, b"two", b"three")
     scene.run()

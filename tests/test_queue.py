@@ -758,6 +758,27 @@ def test_a_fault_of_ours_loses_what_it_met(failing: int, monkeypatch: pytest.Mon
     assert marker.in_time
 
 
+def test_events_for_which_the_outbox_has_no_memory_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have been encoded and are nowhere: the books say so at once, and no byte is left behind."""
+    line = Line()
+    usual = line.buffer._outbox.put
+    faults = iter([MemoryError])
+
+    def put(runs: Sequence[Run]) -> None:
+        if fault := next(faults, None):
+            raise fault
+        usual(runs)
+
+    monkeypatch.setattr(line.buffer._outbox, "put", put)
+    for _ in range(200):
+        line.put()
+    line.buffer.close()
+    listener_of(line).run()
+    assert {"encoding": 128} == line.audit()
+    assert [*range(129, 201)] == deliver_all(line)
+    assert {"encoding": 128} == line.audit()
+
+
 @pytest.mark.parametrize("where", ["take_records", "pass_markers"])
 def test_a_fault_between_two_bursts_loses_nothing(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread goes on with what it was about to do."""
