@@ -30,8 +30,6 @@ class Bell:
         self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()  # gevent's, where it has patched by now
         self.awaited = False
         """Set by who is going to wait, under the lock under which it saw that there is too little to do."""
-        self.least = 0
-        """How many have to wait already for one more to be worth a ring."""
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when it was rung, or after `timeout` seconds."""

@@ -15,6 +15,7 @@ from traceback import TracebackException
 from typing import Any, Final, NamedTuple
 
 from loghttp._freeze import ATOMS, INT_MAX, INT_MIN, ITEM_COST, Mark, freeze, safe_text
+from loghttp._selflog import LOGGER_NAME
 
 STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None)))
 """The attributes that every LogRecord of this Python has; all others are extras."""
@@ -35,6 +36,7 @@ PLAIN_COST: Final = 1_600
 many can be weighed by their count. No other record weighs less."""
 SMALL: Final = 300  # characters of its message and values
 FEW: Final = 16  # extras
+_FOUND_MOST: Final = len(STANDARD) + FEW
 _PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 LATEST: Final = 253_402_300_799.0
@@ -136,26 +138,25 @@ def capture_plain(  # noqa: PLR0912  a chain of questions, cheapest first
     attributes = record.__dict__
     try:
         message, when, line = attributes["msg"], attributes["created"], attributes["lineno"]
-        if type(message) is not str or type(record) is not _LogRecord:
+        if type(message) is not str or type(record) is not _LogRecord or attributes["name"] == LOGGER_NAME:
             return None
         if attributes["exc_info"] or attributes["exc_text"] or attributes["stack_info"]:
             return None
         if args := attributes["args"]:
             message = message % args
         site = site_of(attributes)
-        size = len(message)
+        size, found = len(message), len(attributes)
         _others_of(attributes)  # only to see that they are there; what lacks one is no usual record
-        count, names, values_of = _extras_at.get(line, _NOT_SEEN)
-        found = len(attributes)
-        if found != count and found != count + ("message" in attributes) + ("asctime" in attributes):
-            names, values_of = _look_for_extras(attributes)
-            size += sum(map(len, names))  # those that were known are shared
         try:
+            count, names, values_of = _extras_at[line]
             values = values_of(attributes)
-        except KeyError:  # another file's line
+            known = found == count or found == count + ("message" in attributes) + ("asctime" in attributes)
+        except KeyError:  # or another file's line
+            known = False
+        if not known:
             names, values_of = _look_for_extras(attributes)
-            size += sum(map(len, names))
             values = values_of(attributes)
+            size += sum(map(len, names))  # those that were known are shared
     except Exception:  # noqa: BLE001  args that do not fit, any object's __str__, or an attribute is not there
         return None
     if type(message) is not str or type(line) is not int or type(when) is not float or not 0.0 <= when <= LATEST:
@@ -169,7 +170,7 @@ def capture_plain(  # noqa: PLR0912  a chain of questions, cheapest first
                 return None
         elif kind is not bool and value is not None:
             return None
-    if size <= SMALL and len(values) <= FEW:
+    if size <= SMALL and found <= _FOUND_MOST:
         return number(), site, names, values, when, message, PLAIN_COST
     cost = PLAIN_COST + ITEM_COST * len(values) + _COPIES * size
     return Plain(number(), site, names, values, when, message, cost) if size <= _PLAIN_MOST else None
@@ -230,7 +231,6 @@ has all standard attributes and all these extras, and no attribute more, has no 
 """
 _LINES_MOST: Final = 2_000
 _NAMES_MOST: Final = 2_000  # characters, of one line's extras; those of all lines are 4 MB at most
-_NOT_SEEN: Final[tuple[int, tuple[str, ...], _ValuesOf]] = (-1, (), lambda _: ())
 
 
 def _look_for_extras(attributes: dict[str, Any]) -> tuple[tuple[str, ...], _ValuesOf]:

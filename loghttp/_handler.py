@@ -106,7 +106,7 @@ class HTTPHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take in a record, without a lock; returns whether the filters let it pass."""
         try:
-            if (get_ident() in own_threads and not in_finalizer()) or record.name == LOGGER_NAME:
+            if get_ident() in own_threads and not in_finalizer():
                 return False
             if self.filters:
                 passed: Any = self.filter(record)
@@ -123,10 +123,12 @@ class HTTPHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take in a record: captured as it is now, sent later. Never raises."""
         captured: Bare | Captured | None = None
-        if self._site_of is not None:
-            captured = capture_plain(record, self._site_of, self._books.next_number)
+        if (site_of := self._site_of) is not None:
+            captured = capture_plain(record, site_of, self._books.next_number)
         if captured is None:
             try:
+                if record.name == LOGGER_NAME:  # our own lines would feed themselves
+                    return
                 formatter = self._formatter
                 text = formatter.format(copy.copy(record)) if formatter and self._formats_here else None
                 captured = capture(record, formatter, text)
@@ -135,12 +137,14 @@ class HTTPHandler(logging.Handler):
                 self._lose(record)
                 return
         line = self._line
-        while not line.put(captured):
+        put = line.put  # it is no method, which CPython 3.11 calls faster by a name
+        while not put(captured):
             if sys.is_finalizing():  # a `__del__` at the very end: nothing is left to send it with
                 self._books.never_left(named(captured).when, "shutdown")
                 lost_at_exit(type(self).__name__, 1)
                 return
             line = self._reopen()
+            put = line.put
         if not line.started:
             self._start(line)
 

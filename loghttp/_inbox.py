@@ -23,8 +23,8 @@ class Inbox:
         self.records: deque[Captured | Bare] = deque()
         self.room = 0
         """How many records may wait here at present, if the others are plain. Set by the buffer."""
-        self.forsaken = False
-        """Nobody takes records from here any more."""
+        self.calm = 0
+        """While fewer than this wait, one more concerns nobody. Set by the buffer."""
         self.beyond = 0
         """Bytes of the records that are not small and plain, beyond `PLAIN_COST` each."""
         self._taken = 0  # records that have ever left
@@ -36,6 +36,11 @@ class Inbox:
     @property
     def bytes(self) -> int:
         return len(self.records) * PLAIN_COST + self.beyond
+
+    @property
+    def forsaken(self) -> bool:
+        """Whether nobody takes records from here any more."""
+        return self.calm < 0
 
     @property
     def idle(self) -> bool:
@@ -96,7 +101,7 @@ class Inbox:
 
     def forsake(self) -> tuple[list[Captured | Plain], list[Marker]]:
         """All that is left; who appends after this has to `recall`."""
-        self.forsaken = True
+        self.calm = -1
         records = []
         while self.records:  # one by one: others append without a lock
             records.append(self.take_oldest())

@@ -62,16 +62,17 @@ class Buffer(Stock):
         """Take a record in, or enter it as lost. False: this buffer is closed, and it is in no book yet."""
         inbox, records = self._inbox, self._records
         waiting = len(records)
-        if waiting >= inbox.room or type(record) is not tuple:  # a bare one is small
-            if not self._put_locked(named(record)):
-                return False
-        else:
+        if waiting < inbox.room and type(record) is tuple:  # a bare one, which is small
             records.append(record)
-            if waiting >= self._listener_bell.least and self._listener_bell.awaited:
+            if waiting < inbox.calm:
+                return True
+            if self._listener_bell.awaited:
                 self._listener_bell.ring()
             if inbox.forsaken:  # since the look at `room`
                 with self._lock:
                     return not inbox.recall(record)
+        elif not self._put_locked(named(record)):
+            return False
         if waiting & _MANY == _MANY:
             offer_interpreter()
         return True
@@ -91,7 +92,7 @@ class Buffer(Stock):
                 return True
             self._inbox.put(record)
             self._measure_room()
-            if len(self._inbox) > self._listener_bell.least or self._inbox.room <= _AMPLE:
+            if len(self._inbox) > self._inbox.calm or self._inbox.room <= _AMPLE:
                 self._listener_bell.ring()
         return True
 
@@ -181,13 +182,10 @@ class Buffer(Stock):
         while True:
             with self._lock:
                 lingers = lingers and not (self._markers or self._closed or self._inbox.room <= _AMPLE)
-                # All before looking, for plain records come in without the lock.
-                self._listener_bell.least = _MANY if lingers else 0
-                self._listener_bell.awaited = True
-                self._inbox.forsaken = self._closed
+                self._have_rung(beyond=_MANY if lingers else 0)
                 enough = len(self._inbox) > _MANY if lingers else not self._inbox.idle
                 if enough and not self.abandoned:
-                    self._listener_bell.awaited = False
+                    self._have_rung(beyond=None)
                     beyond = self._inbox.beyond
                     records = self._inbox.take(min(self._burst_most, max(_BURST, len(self._inbox) // 4)))
                     self._books.accepted += len(records)
@@ -202,6 +200,11 @@ class Buffer(Stock):
                     return None
             self._listener_bell.wait(self._linger if lingers else None)
             lingers = False
+
+    def _have_rung(self, *, beyond: int | None) -> None:
+        """Have the listener rung for when more than so many wait; None: not at all. To be said before it looks."""
+        self._listener_bell.awaited = beyond is not None
+        self._inbox.calm = -1 if self._closed else _MANY if beyond is None else beyond
 
     def put_runs(self, runs: Sequence[Run], size: int, *, urgent: bool = False) -> None:
         """Put the events that records of `size` bytes in all became; `urgent`: they must not wait."""

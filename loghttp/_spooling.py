@@ -69,7 +69,7 @@ class SpoolingBuffer(Buffer):
                 wait = self._committed_at + _COMMIT_EVERY - self._clock()
                 if self._closed or self.abandoned or self._markers:
                     wait = 0.0
-                self._listener_bell.awaited = wait > 0  # before looking, as plain records come in without the lock
+                self._have_rung(beyond=0 if wait > 0 else None)
                 if wait > 0 and not self._inbox.idle:
                     return super().take_records()  # at once: there are some
             if wait > 0:

@@ -18,7 +18,8 @@ MOST_LINES = 320
 # Each room imports from the floors above its own in this table, never from its own floor or from one below.
 FLOORS = (
     ("_errors", "_stats", "_verdict", "_backoff", "_batch", "_celery", "_freeze", "_gevent", "_logginglock"),
-    ("_capture", "_checks", "_encoding", "_selflog"),
+    ("_selflog",),
+    ("_capture", "_checks", "_encoding"),
     ("_entry", "_form", "_options", "_spool_rows", "_uwsgi"),
     ("intakes",),
     ("intakes.humio", "intakes.sekoia", "_bell", "_worker", "_outbox", "_recent", "_sender", "_spool_paths"),

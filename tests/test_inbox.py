@@ -99,7 +99,6 @@ class Interrupted:
 
     def __init__(self, what_happens: Callable[[], Any]) -> None:
         self.what_happens: Callable[[], Any] | None = what_happens
-        self.least = 0
 
     @property
     def awaited(self) -> bool:
@@ -347,7 +346,7 @@ def test_closing_twice_with_a_put_between() -> None:
     buffer.close()
     buffer._inbox.room = 1  # as the producer saw it, just before
     assert isinstance(put_interrupted(buffer, "before", buffer.abandon), bool)
-    buffer._inbox.forsaken = False
+    buffer._inbox.calm = 0
     buffer._inbox.room = 1
     taken = put_interrupted(buffer, "after", buffer.abandon)
     stats = books.stats()

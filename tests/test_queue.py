@@ -51,7 +51,6 @@ class Bell:
     """Stands for the bell at which a thread waits: nobody rings, so the time-out passes at once."""
 
     awaited = False
-    least = 0
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

@@ -204,13 +204,13 @@ def forks_in_the_middle_of_put(where: str) -> None:
 
     class RaisesAfter(type(buffer._inbox)):  # type: ignore[misc]  # the class of what is there
         @property
-        def forsaken(self) -> bool:
+        def calm(self) -> int:
             if not pids:
                 signal.raise_signal(signal.SIGUSR1)
-            return False
+            return 0
 
-        @forsaken.setter
-        def forsaken(self, _: bool) -> None:
+        @calm.setter
+        def calm(self, _: int) -> None:
             """As it is."""
 
     inbox_class = type(buffer._inbox)
