@@ -16,6 +16,7 @@ import plots
 import runs
 import scenarios
 import tables
+from budget import ROUNDS
 from scenarios import Scenario
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -63,7 +64,7 @@ def main(
         with console.status("import times") as status:
             imports = {} if only else runs.import_times(3 if quick else 9)
             try:
-                for report in runs.measure(chosen, count or (3 if quick else 5), status.update):
+                for report in runs.measure(chosen, count or (3 if quick else ROUNDS), status.update):
                     report.imports = imports
                     if output:
                         output.write_text(json.dumps(asdict(report), indent=1))

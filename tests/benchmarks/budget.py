@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from peers import PEERS
 from runs import Result
 from scenarios import BUFFER_BYTES
 
 Results = Mapping[str, Result]
+
+ROUNDS: Final = 5
+"""Of so many the medians are held against it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from budget import BUDGET
+from budget import BUDGET, ROUNDS
 from peers import PEERS
 from runs import Report, Result
 
@@ -68,17 +68,18 @@ def sheets(report: Report) -> Iterable[Sheet]:
             ("import", "ms", "against requests"),
             [(name, f"{ms:.0f}", f"{ms / report.imports['requests']:.2f}x") for name, ms in report.imports.items()],
         )
-    yield budget_sheet(results)
+    yield _budget_sheet(results, max(map(len, report.rounds.values()), default=0))
 
 
-def budget_sheet(results: Mapping[str, Result]) -> Sheet:
+def _budget_sheet(results: Mapping[str, Result], rounds: int) -> Sheet:
     bases = ("hec-plain", "hec-fast")
     rows = [
         (line.what, *(cell for base in bases for cell in (line.allowed(base), line.judge(results, base))))
         for line in BUDGET
     ]
     headings = ("what", "plain install", "measured", "loghttp[fast]", "measured")
-    return Sheet("The budget (x: ratios to logging.NullHandler, or as the line says)", headings, rows)
+    rough = "" if rounds >= ROUNDS else f"; {rounds} of the {ROUNDS} rounds it is meant for: a rough idea"
+    return Sheet(f"The budget (x: ratios to logging.NullHandler, or as the line says){rough}", headings, rows)
 
 
 def _peer_of(name: str) -> str | None:
