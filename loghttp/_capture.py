@@ -36,7 +36,7 @@ PLAIN_COST: Final = 1_600
 many can be weighed by their count. No other record weighs less."""
 SMALL: Final = 300  # characters of its message and values
 FEW: Final = 16  # extras
-_FOUND_MOST: Final = len(STANDARD) + FEW
+_FOUND_MOST: Final = len(STANDARD) + FEW  # attributes
 _PLAIN_MOST: Final = 4_000  # characters; no JSON of that is too long for any intake
 _COPIES: Final = 3  # while it is encoded, a text is there as itself, as JSON text, and as JSON's bytes
 LATEST: Final = 253_402_300_799.0

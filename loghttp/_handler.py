@@ -109,6 +109,8 @@ class HTTPHandler(logging.Handler):
             if get_ident() in own_threads and not in_finalizer():
                 return False
             if self.filters:
+                if record.name == LOGGER_NAME:  # `emit` refuses it; but a filter may not know it
+                    return False
                 passed: Any = self.filter(record)
                 if not passed:
                     return False

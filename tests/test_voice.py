@@ -331,6 +331,20 @@ def test_our_own_handlers_never_deliver_it(local_intake: LocalIntake, ear: Ear, 
     assert 1 == app.handler.stats().accepted
 
 
+def test_a_filter_does_not_meet_our_own_lines(ear: Ear, start: Callable[..., App]) -> None:
+    """One that raises at what is not the program's would make a new loss of each line that tells of one."""
+    app = start()
+    app.handler.addFilter(lambda record: record.__dict__["order"] > 0)
+    logging.getLogger("loghttp").addHandler(app.handler)
+    try:
+        logging.getLogger("loghttp").error("1 record was lost")
+    finally:
+        logging.getLogger("loghttp").removeHandler(app.handler)
+
+    assert ["ERROR"] == ear.levels
+    assert (0, {}) == (app.handler.stats().accepted, dict(app.handler.stats().dropped))
+
+
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 413, 429, 503])
 @pytest.mark.parametrize("place", ["body", "Location", "Retry-After", "X-Token"])
 def test_the_token_is_never_said(
